@@ -1,0 +1,227 @@
+// The reference's sampler: temperature, nucleus filter, Gumbel draw and top-8 report, every step rounded as JAX does.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <tess/core/error.hpp>
+#include <tess/core/types.hpp>
+#include <tess/tensor/dtype.hpp>
+#include "threefry.hpp"
+
+namespace grok1 {
+
+inline constexpr int top_k_report = 8;  // TOP_K of the reference
+
+/// Defaults of the reference's `sample_from_model`, except the temperature, which it always asks for.
+struct SampleSettings {
+  float temperature = 1;  // >= 0; 0 takes the most probable token (not in the reference, which would divide by it)
+  float nucleus_p = 1;    // 0 … 1
+};
+
+struct SampleOutput {
+  tess::i32 token_id = 0;
+  tess::bf16 prob;                                             // of token_id, after temperature and filter
+  std::array<tess::i32, top_k_report> top_k_token_ids;         // most probable first, ties to the lower id
+  std::array<tess::bf16, top_k_report> top_k_probs;            // with fewer than 8 tokens: id -1, probability 0
+};
+
+namespace detail {
+
+/// f32 sum in XLA's order on a CPU: windows of 32, each summed by halving, then the windows' sums likewise.
+/// The order matters only where the sum lies next to a rounding boundary of bfloat16.
+inline float tree_sum(std::vector<float>& x) {
+  constexpr std::size_t window = 32;
+  for (std::size_t n = x.size(); n > 1;) {
+    const std::size_t windows = (n + window - 1) / window, before = (windows * window - n) / 2;  // zeros at both ends
+    for (std::size_t w = 0; w < windows; ++w) {
+      const std::size_t from = std::max(w * window, before), to = std::min((w + 1) * window, before + n);  // padded row
+      float lane[window] = {};
+      std::copy(x.data() + (from - before), x.data() + (to - before), lane + (from - w * window));
+      for (std::size_t half = window / 2; half > 0; half /= 2)
+        for (std::size_t i = 0; i < half; ++i) lane[i] += lane[i + half];
+      x[w] = lane[0];
+    }
+    n = windows;
+  }
+  return x.empty() ? 0.0f : x[0];
+}
+
+/// exp of a bfloat16 <= 0, rounded to bfloat16; results below the normal numbers are 0, as on XLA's CPU threads.
+inline float exp_bf16(tess::bf16 x) {
+  static const std::vector<float> table = [] {
+    std::vector<float> t(0x8000);
+    for (std::size_t i = 0; i < t.size(); ++i) {  // sign bit dropped: t[i] is exp(-x)
+      const auto e = static_cast<float>(std::exp(-double{tess::bf16::from_bits(static_cast<std::uint16_t>(i))}));
+      t[i] = e < FLT_MIN ? 0.0f : float{tess::bf16(e)};
+    }
+    return t;
+  }();
+  return table[x.bits & 0x7fff];
+}
+
+/// Inclusive prefix sums of bfloat16 values (held in f32) in place, each addition rounded: `jnp.cumsum`'s tree. Element 2i+1 is
+/// the i-th prefix sum of the pairs' sums, element 2i that of 2i-1 plus x[2i]. `scratch` holds the smaller levels.
+inline void tree_cumsum(float* x, std::size_t n, float* scratch) {
+  const auto add = [](float a, float b) { return float{tess::bf16(a + b)}; };
+  if (n < 2) return;
+  if (n == 3) {  // XLA fuses the last two additions and rounds once
+    const float all = tess::bf16(x[0] + x[1] + x[2]);
+    x[1] = add(x[0], x[1]);
+    x[2] = all;
+    return;
+  }
+  const std::size_t pairs = n / 2;
+  for (std::size_t i = 0; i < pairs; ++i) scratch[i] = add(x[2 * i], x[2 * i + 1]);
+  tree_cumsum(scratch, pairs, scratch + pairs);
+  for (std::size_t i = 0; i < pairs; ++i) x[2 * i + 1] = scratch[i];
+  for (std::size_t i = 1; 2 * i < n; ++i) x[2 * i] = add(scratch[i - 1], x[2 * i]);
+}
+
+}  // namespace detail
+
+/// Draws tokens from bfloat16 logits [V]. Keeps its buffers between tokens: one object a thread.
+///
+/// The numbers are those of the reference's `sample_token` evaluated operation by operation: every result is rounded to
+/// bfloat16 (the sum inside a softmax is f32, rounded once). Tokens, filter, probabilities and top-8 equal it bit for bit.
+/// (Inside one jitted program XLA skips some of these roundings, differently on each device: probabilities then move by
+/// an ulp and, rarely, a token between two near ties.)
+class Sampler {
+ public:
+  /// Throws if a logit is NaN, the settings are out of range, or logits / temperature is not finite.
+  SampleOutput operator()(std::span<const tess::bf16> logits, const SampleSettings& settings, Key key) {
+    filter(logits, settings);
+    softmax();
+    SampleOutput out = report();
+    const std::size_t token = settings.temperature == 0 ? argmax_logit() : draw(key);
+    out.token_id = static_cast<tess::i32>(token);
+    out.prob = probs_[token];
+    return out;
+  }
+
+  /// The logits [V] after temperature and nucleus filter (-1e10 where a token is excluded). Valid until the next call.
+  std::span<const tess::bf16> filter(std::span<const tess::bf16> logits, const SampleSettings& settings) {
+    if (logits.empty()) tess::fail("sampler: no logits");
+    if (!(settings.temperature >= 0 && settings.temperature <= FLT_MAX))
+      tess::fail("sampler: temperature ", settings.temperature, " is not a finite number >= 0");
+    if (!(settings.nucleus_p >= 0 && settings.nucleus_p <= 1))
+      tess::fail("sampler: nucleus_p ", settings.nucleus_p, " is not between 0 and 1");
+    logits_.assign(logits.begin(), logits.end());
+    for (std::size_t i = 0; i < logits_.size(); ++i)
+      if (!std::isfinite(float{logits_[i]}))
+        tess::fail("sampler: the logit of token ", i, " is not finite: a damaged checkpoint, or a wrong configuration for it");
+    if (settings.temperature > 0) {
+      const float temperature = tess::bf16(settings.temperature);
+      for (auto& x : logits_) x = tess::bf16(x / temperature);
+      for (const auto& x : logits_)
+        if (!std::isfinite(float{x}))
+          tess::fail("sampler: temperature ", settings.temperature, " is too small: logits / temperature overflows; use 0");
+      top_p_filter(settings.nucleus_p);
+    }
+    return logits_;
+  }
+
+  /// The probabilities [V] of the last call.
+  std::span<const tess::bf16> probs() const { return probs_; }
+
+ private:
+  /// Keeps the logits >= the first one, in ascending order, at which the cumulative probability reaches 1 - p. Where
+  /// the rounded sum never gets there, all are kept: so does the reference (its argmax over "false" is 0).
+  void top_p_filter(float nucleus_p) {
+    const float excluded = tess::bf16(1.0f - tess::bf16(nucleus_p));
+    if (excluded <= 0) return;
+
+    // Ascending sort by counting: there are only 65536 bfloat16 numbers.
+    counts_.assign(0x10000, 0);
+    for (const auto x : logits_) ++counts_[ordinal(x)];
+    const float top = *std::max_element(logits_.begin(), logits_.end());
+    sorted_.clear();
+    for (std::size_t o = 0; o < counts_.size(); ++o)
+      if (counts_[o] > 0) sorted_.insert(sorted_.end(), counts_[o], detail::exp_bf16(tess::bf16(from_ordinal(o) - top)));
+
+    scratch_ = sorted_;
+    const float sum = tess::bf16(detail::tree_sum(scratch_));
+    for (auto& e : sorted_) e = divide(e, sum);
+    detail::tree_cumsum(sorted_.data(), sorted_.size(), scratch_.data());
+    const auto reached = std::find_if(sorted_.begin(), sorted_.end(), [=](float p) { return p >= excluded; });
+    if (reached == sorted_.end()) return;
+
+    auto rank = static_cast<std::uint32_t>(reached - sorted_.begin());
+    std::size_t o = 0;
+    for (; rank >= counts_[o]; ++o) rank -= counts_[o];
+    const float threshold = from_ordinal(o);
+    for (auto& x : logits_)
+      if (x < threshold) x = tess::bf16(-1e10f);
+  }
+
+  void softmax() {
+    const float top = *std::max_element(logits_.begin(), logits_.end());
+    sorted_.resize(logits_.size());
+    for (std::size_t i = 0; i < logits_.size(); ++i) sorted_[i] = detail::exp_bf16(tess::bf16(logits_[i] - top));
+    scratch_ = sorted_;
+    const float sum = tess::bf16(detail::tree_sum(scratch_));
+    probs_.resize(logits_.size());
+    for (std::size_t i = 0; i < logits_.size(); ++i) probs_[i] = tess::bf16(divide(sorted_[i], sum));
+  }
+
+  SampleOutput report() const {
+    SampleOutput out;
+    out.top_k_token_ids.fill(-1);
+    out.top_k_probs.fill(tess::bf16(0.0f));
+    int filled = 0;
+    float least = -1;  // the smallest probability in a full report
+    for (std::size_t i = 0; i < probs_.size(); ++i) {
+      const float p = probs_[i];
+      if (p <= least) continue;  // equal: the lower id stays
+      filled = std::min(filled + 1, top_k_report);
+      auto at = static_cast<std::size_t>(filled - 1);
+      for (; at > 0 && out.top_k_probs[at - 1] < p; --at) {
+        out.top_k_probs[at] = out.top_k_probs[at - 1];
+        out.top_k_token_ids[at] = out.top_k_token_ids[at - 1];
+      }
+      out.top_k_probs[at] = probs_[i];
+      out.top_k_token_ids[at] = static_cast<tess::i32>(i);
+      if (filled == top_k_report) least = out.top_k_probs.back();
+    }
+    return out;
+  }
+
+  std::size_t argmax_logit() const {
+    return static_cast<std::size_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
+  }
+
+  /// argmax of logits + Gumbel noise, in bfloat16; ties (common: the noise has 128 values) to the lower id.
+  std::size_t draw(Key key) {
+    random_bytes(key, static_cast<tess::index_t>(logits_.size()), bytes_);
+    std::size_t best = 0;
+    float most = -INFINITY;
+    for (std::size_t i = 0; i < logits_.size(); ++i) {
+      const float x = tess::bf16(gumbel_bf16(bytes_[i]) + logits_[i]);
+      if (x > most) most = x, best = i;
+    }
+    return best;
+  }
+
+  static float divide(float e, float sum) {
+    const float p = e / sum;
+    return p < FLT_MIN ? 0.0f : float{tess::bf16(p)};
+  }
+
+  // Numbers in ascending order of their ordinals; -0 and 0 differ, but not as logits.
+  static std::size_t ordinal(tess::bf16 x) { return x.bits & 0x8000 ? 0xffffu - x.bits : 0x8000u + x.bits; }
+  static tess::bf16 from_ordinal(std::size_t o) {
+    return tess::bf16::from_bits(static_cast<std::uint16_t>(o < 0x8000 ? 0xffff - o : o - 0x8000));
+  }
+
+  std::vector<tess::bf16> logits_, probs_;
+  std::vector<float> sorted_, scratch_;
+  std::vector<std::uint32_t> counts_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+}  // namespace grok1

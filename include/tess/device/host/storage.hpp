@@ -1,0 +1,96 @@
+// Where the Host device keeps shards: aligned buffers that are reused, and packed weights that are shared.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <type_traits>
+#include <vector>
+
+#include "../../sharding/sharded_tensor.hpp"
+#include "packed.hpp"
+
+namespace tess::host {
+
+/// Recycles the buffers of activations, so that a step of a model neither calls malloc nor touches fresh pages.
+class BufferPool {
+ public:
+  BufferPool() = default;
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+  ~BufferPool() {
+    for (auto& [bytes, block] : free_) std::free(block);
+  }
+
+  /// 64-byte aligned, not cleared.
+  void* take(std::size_t bytes) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (auto it = free_.find(bytes); it != free_.end()) {
+        void* block = it->second;
+        free_.erase(it);
+        return block;
+      }
+    }
+    void* block = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!block) throw std::bad_alloc();
+    return block;
+  }
+  void give_back(std::size_t bytes, void* block) {
+    constexpr std::size_t kept = 64;  // blocks; enough for the widest step, bounded for varying prompt lengths
+    const std::lock_guard lock(mutex_);
+    if (free_.size() < kept) free_.emplace(bytes, block);
+    else std::free(block);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::multimap<std::size_t, void*> free_;
+};
+
+/// The packed form of a weight matrix of element type E.
+template <class E>
+struct packed_matrix;
+template <>
+struct packed_matrix<f32> {
+  using type = PackedF32;
+};
+template <>
+struct packed_matrix<bf16> {
+  using type = PackedBf16;
+};
+template <index_t G>
+struct packed_matrix<q8<G>> {
+  using type = PackedQ8;
+};
+
+/// The shards of one tensor, one for each rank that lives in this process. Copies share them.
+template <class T>
+class Storage {
+ public:
+  Storage() = default;
+  explicit Storage(std::vector<std::shared_ptr<T>> shards) : shards_(std::move(shards)) {}
+  T* data(index_t rank) const { return shards_[static_cast<std::size_t>(rank)].get(); }
+  bool empty() const { return shards_.empty(); }
+
+ private:
+  std::vector<std::shared_ptr<T>> shards_;
+};
+
+/// A parameter `[K, N]` is one packed matrix a shard; `[E, K, N]` is E of them. Shards with equal contents are one object.
+template <class E>
+class Storage<packed<E>> {
+ public:
+  using Matrix = typename packed_matrix<E>::type;
+  Storage() = default;
+  explicit Storage(std::vector<std::shared_ptr<const std::vector<Matrix>>> shards) : shards_(std::move(shards)) {}
+  const std::vector<Matrix>& matrices(index_t rank) const { return *shards_[static_cast<std::size_t>(rank)]; }
+  bool empty() const { return shards_.empty(); }
+
+ private:
+  std::vector<std::shared_ptr<const std::vector<Matrix>>> shards_;
+};
+
+}  // namespace tess::host

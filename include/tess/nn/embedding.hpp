@@ -1,0 +1,30 @@
+// Embedding: token ids to vectors, and, tied, vectors to logits.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include "../ops/reshard.hpp"
+#include "../ops/take.hpp"
+#include "parameters.hpp"
+
+namespace tess::nn {
+
+/// table [V, D]. ids i32 [B, T] -> bf16 [B, T, D]; an axis on D gives a column shard, an axis on V a pending sum (ops/take.hpp).
+template <AnyTensor Table>
+struct Embedding {
+  Table table{};
+
+  template <class D, class Ids>
+  constexpr auto operator()(D& dev, const Ids& ids) const {
+    return take<bf16>(dev, table, ids);
+  }
+  /// The tied head: x [B, T, D] -> f32 [B, T, V], the sum over D's axes finished into Out.
+  template <AnySpec Out, class D, class X>
+  constexpr auto attend(D& dev, const X& x) const {
+    return reshard<Out>(dev, matmul_rows(dev, reshard<row_contracting_spec<X, Table>>(dev, x), table));
+  }
+  template <class F>
+  void parameters(const Scope& scope, F&& f) {
+    f(scope / "embeddings", table);
+  }
+};
+
+}  // namespace tess::nn

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""The include graph is the architecture: a header includes only from its own folder or from a lower layer.
+
+check_layers.py include/tess
+"""
+import pathlib
+import re
+import sys
+
+# Lowest first. Folders of one layer do not include each other; headers beside the folders (tess.hpp) are on top.
+LAYERS = [["core"], ["mesh", "tensor"], ["sharding"], ["comm"], ["device"], ["ops"], ["nn", "io"]]
+RANK = {folder: rank for rank, layer in enumerate(LAYERS) for folder in layer}
+TOP = len(LAYERS)
+STANDARD_ONLY = RANK["comm"]  # up to here nothing but the standard library is included
+
+
+def includes(header):
+    return re.findall(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', header.read_text(), re.MULTILINE)
+
+
+def check(root):
+    """Yields one sentence for every broken rule."""
+    below = {}  # header → the headers it includes
+    for header in sorted(root.rglob("*.hpp")):
+        name = header.relative_to(root)
+        folder = name.parts[0] if len(name.parts) > 1 else None
+        if folder is not None and folder not in RANK:
+            yield f"{name}: the folder {folder}/ has no layer; give it one in {pathlib.Path(__file__).name}"
+            continue
+        rank = TOP if folder is None else RANK[folder]
+        below[header] = []
+        for bracket, target in includes(header):
+            if bracket == "<":
+                if target.startswith("tess/"):
+                    yield f'{name} includes <{target}>: inside the library includes are relative, "../folder/header.hpp"'
+                elif rank <= STANDARD_ONLY and not re.fullmatch(r"[a-z_]+", target):
+                    yield f"{name} includes <{target}>: {folder}/ needs nothing but the standard library"
+                continue
+            path = (header.parent / target).resolve()
+            if not path.is_file() or root not in path.parents:
+                yield f'{name} includes "{target}", which is not a header of the library'
+                continue
+            below[header].append(path)
+            other = path.relative_to(root).parts
+            other_rank = RANK.get(other[0], TOP) if len(other) > 1 else TOP
+            if len(other) > 1 and other[0] == folder:
+                continue
+            if other_rank >= rank and rank < TOP:
+                yield f'{name} (layer {folder}) includes "{target}", which is not below it'
+    yield from cycles(below, root)
+
+
+def cycles(below, root):
+    state = {}  # absent: not seen; 1: on the path; 2: done
+
+    def visit(header, path):
+        if state.get(header) == 2:
+            return
+        if state.get(header) == 1:
+            yield "a cycle: " + " → ".join(str(h.relative_to(root)) for h in [*path[path.index(header):], header])
+            return
+        state[header] = 1
+        for other in below.get(header, []):
+            yield from visit(other, [*path, header])
+        state[header] = 2
+
+    for header in below:
+        yield from visit(header, [])
+
+
+if __name__ == "__main__":
+    faults = list(check(pathlib.Path(sys.argv[1]).resolve()))
+    print("\n".join(faults))
+    sys.exit(1 if faults else 0)
