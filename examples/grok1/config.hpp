@@ -18,8 +18,7 @@ struct Name {
 
   constexpr Name() = default;
   template <std::size_t N>
-    requires(N <= 32)
-  constexpr Name(const char (&s)[N]) {  // NOLINT(google-explicit-constructor): written as a literal
+  requires(N <= 32) constexpr Name(const char (&s)[N]) {  // NOLINT(google-explicit-constructor): written as a literal
     std::copy(s, s + N, text);
   }
   constexpr std::string_view view() const { return text; }
@@ -91,59 +90,56 @@ struct LanguageModelConfig {
 };
 
 /// The released model: 314 billion parameters (run.py of xai-org/grok-1).
-inline constexpr LanguageModelConfig grok_1{
-    .model = {.emb_size = 48 * 128,
-              .key_size = 128,
-              .num_q_heads = 48,
-              .num_kv_heads = 8,
-              .num_layers = 64,
-              .widening_factor = 8,
-              .attn_output_multiplier = 0.08838834764831845,
-              .num_experts = 8,
-              .num_selected_experts = 2,
-              .shard_activations = true},
-    .vocab_size = 128 * 1024,
-    .sequence_len = 8192,
-    .embedding_multiplier_scale = 78.38367176906169,
-    .output_multiplier_scale = 0.5773502691896257,
-    .name = "grok-1"};
+inline constexpr LanguageModelConfig grok_1{.model = {.emb_size = 48 * 128,
+                                                      .key_size = 128,
+                                                      .num_q_heads = 48,
+                                                      .num_kv_heads = 8,
+                                                      .num_layers = 64,
+                                                      .widening_factor = 8,
+                                                      .attn_output_multiplier = 0.08838834764831845,
+                                                      .num_experts = 8,
+                                                      .num_selected_experts = 2,
+                                                      .shard_activations = true},
+                                            .vocab_size = 128 * 1024,
+                                            .sequence_len = 8192,
+                                            .embedding_multiplier_scale = 78.38367176906169,
+                                            .output_multiplier_scale = 0.5773502691896257,
+                                            .name = "grok-1"};
 
 /// The trained model of 3.7 million parameters in examples/grok1/tiny.
-inline constexpr LanguageModelConfig tiny{
-    .model = {.emb_size = 128,
-              .key_size = 16,
-              .num_q_heads = 16,
-              .num_kv_heads = 8,
-              .num_layers = 4,
-              .vocab_size = 1024,
-              .widening_factor = 3,
-              .attn_output_multiplier = 0.25,
-              .num_experts = 8,
-              .num_selected_experts = 2,
-              .shard_activations = true},
-    .vocab_size = 1024,
-    .sequence_len = 512,
-    .embedding_multiplier_scale = 11.33,
-    .output_multiplier_scale = 0.5773502691896257,
-    .name = "tiny-grok"};
+inline constexpr LanguageModelConfig tiny{.model = {.emb_size = 128,
+                                                    .key_size = 16,
+                                                    .num_q_heads = 16,
+                                                    .num_kv_heads = 8,
+                                                    .num_layers = 4,
+                                                    .vocab_size = 1024,
+                                                    .widening_factor = 3,
+                                                    .attn_output_multiplier = 0.25,
+                                                    .num_experts = 8,
+                                                    .num_selected_experts = 2,
+                                                    .shard_activations = true},
+                                          .vocab_size = 1024,
+                                          .sequence_len = 512,
+                                          .embedding_multiplier_scale = 11.33,
+                                          .output_multiplier_scale = 0.5773502691896257,
+                                          .name = "tiny-grok"};
 
 /// For measurements with dummy weights: about 2 GB in int8.
-inline constexpr LanguageModelConfig medium{
-    .model = {.emb_size = 2048,
-              .key_size = 128,
-              .num_q_heads = 16,
-              .num_kv_heads = 4,
-              .num_layers = 8,
-              .widening_factor = 3,  // ffn 4096
-              .attn_output_multiplier = 0.08838834764831845,
-              .num_experts = 8,
-              .num_selected_experts = 2,
-              .shard_activations = true},
-    .vocab_size = 128 * 1024,
-    .sequence_len = 8192,
-    .embedding_multiplier_scale = 45.254833995939045,
-    .output_multiplier_scale = 0.5773502691896257,
-    .name = "medium"};
+inline constexpr LanguageModelConfig medium{.model = {.emb_size = 2048,
+                                                      .key_size = 128,
+                                                      .num_q_heads = 16,
+                                                      .num_kv_heads = 4,
+                                                      .num_layers = 8,
+                                                      .widening_factor = 3,  // ffn 4096
+                                                      .attn_output_multiplier = 0.08838834764831845,
+                                                      .num_experts = 8,
+                                                      .num_selected_experts = 2,
+                                                      .shard_activations = true},
+                                            .vocab_size = 128 * 1024,
+                                            .sequence_len = 8192,
+                                            .embedding_multiplier_scale = 45.254833995939045,
+                                            .output_multiplier_scale = 0.5773502691896257,
+                                            .name = "medium"};
 
 /// Calls `f(name, field)` for every field that describes a model, by the reference's names; `Config` may be const.
 template <class Config, class F>

@@ -26,9 +26,9 @@ struct SampleSettings {
 
 struct SampleOutput {
   tess::i32 token_id = 0;
-  tess::bf16 prob;                                             // of token_id, after temperature and filter
-  std::array<tess::i32, top_k_report> top_k_token_ids;         // most probable first, ties to the lower id
-  std::array<tess::bf16, top_k_report> top_k_probs;            // with fewer than 8 tokens: id -1, probability 0
+  tess::bf16 prob;                                      // of token_id, after temperature and filter
+  std::array<tess::i32, top_k_report> top_k_token_ids;  // most probable first, ties to the lower id
+  std::array<tess::bf16, top_k_report> top_k_probs;     // with fewer than 8 tokens: id -1, probability 0
 };
 
 namespace detail {
@@ -52,21 +52,29 @@ inline float tree_sum(std::vector<float>& x) {
   return x.empty() ? 0.0f : x[0];
 }
 
-/// exp of a bfloat16 <= 0, rounded to bfloat16; results below the normal numbers are 0, as on XLA's CPU threads.
-inline float exp_bf16(tess::bf16 x) {
-  static const std::vector<float> table = [] {
-    std::vector<float> t(0x8000);
-    for (std::size_t i = 0; i < t.size(); ++i) {  // sign bit dropped: t[i] is exp(-x)
-      const auto e = static_cast<float>(std::exp(-double{tess::bf16::from_bits(static_cast<std::uint16_t>(i))}));
-      t[i] = e < FLT_MIN ? 0.0f : float{tess::bf16(e)};
-    }
-    return t;
-  }();
-  return table[x.bits & 0x7fff];
-}
+/// exp of a bfloat16 number <= 0, rounded to bfloat16.
+class NegativeExp {
+ public:
+  float operator()(tess::bf16 x) const { return table_[x.bits & 0x7fff]; }  // without the sign
 
-/// Inclusive prefix sums of bfloat16 values (held in f32) in place, each addition rounded: `jnp.cumsum`'s tree. Element 2i+1 is
-/// the i-th prefix sum of the pairs' sums, element 2i that of 2i-1 plus x[2i]. `scratch` holds the smaller levels.
+ private:
+  static const float* table() {
+    static const auto values = [] {
+      std::vector<float> v(0x8000);
+      for (std::size_t i = 0; i < v.size(); ++i) {
+        const double x = tess::bf16::from_bits(static_cast<std::uint16_t>(i));
+        v[i] = tess::bf16(static_cast<float>(std::exp(-x)));
+      }
+      return v;
+    }();
+    return values.data();
+  }
+  const float* table_ = table();
+};
+
+/// Inclusive prefix sums of bfloat16 values (held in f32) in place, each addition rounded: `jnp.cumsum`'s tree. Element
+/// 2i+1 is the i-th prefix sum of the pairs' sums, element 2i that of 2i-1 plus x[2i]. `scratch` holds the smaller
+/// levels.
 inline void tree_cumsum(float* x, std::size_t n, float* scratch) {
   const auto add = [](float a, float b) { return float{tess::bf16(a + b)}; };
   if (n < 2) return;
@@ -88,9 +96,9 @@ inline void tree_cumsum(float* x, std::size_t n, float* scratch) {
 /// Draws tokens from bfloat16 logits [V]. Keeps its buffers between tokens: one object a thread.
 ///
 /// The numbers are those of the reference's `sample_token` evaluated operation by operation: every result is rounded to
-/// bfloat16 (the sum inside a softmax is f32, rounded once). Tokens, filter, probabilities and top-8 equal it bit for bit.
-/// (Inside one jitted program XLA skips some of these roundings, differently on each device: probabilities then move by
-/// an ulp and, rarely, a token between two near ties.)
+/// bfloat16 (the sum inside a softmax is f32, rounded once). Tokens, filter, probabilities and top-8 equal it bit for
+/// bit. (Inside one jitted program XLA skips some of these roundings, differently on each device: probabilities then
+/// move by an ulp and, rarely, a token between two near ties.)
 class Sampler {
  public:
   /// Throws if a logit is NaN, the settings are out of range, or logits / temperature is not finite.
@@ -114,13 +122,15 @@ class Sampler {
     logits_.assign(logits.begin(), logits.end());
     for (std::size_t i = 0; i < logits_.size(); ++i)
       if (!std::isfinite(float{logits_[i]}))
-        tess::fail("sampler: the logit of token ", i, " is not finite: a damaged checkpoint, or a wrong configuration for it");
+        tess::fail("sampler: the logit of token ", i,
+                   " is not finite: a damaged checkpoint, or a wrong configuration for it");
     if (settings.temperature > 0) {
       const float temperature = tess::bf16(settings.temperature);
       for (auto& x : logits_) x = tess::bf16(x / temperature);
       for (const auto& x : logits_)
         if (!std::isfinite(float{x}))
-          tess::fail("sampler: temperature ", settings.temperature, " is too small: logits / temperature overflows; use 0");
+          tess::fail("sampler: temperature ", settings.temperature,
+                     " is too small: logits / temperature overflows; use 0");
       top_p_filter(settings.nucleus_p);
     }
     return logits_;
@@ -139,14 +149,17 @@ class Sampler {
     // Ascending sort by counting: there are only 65536 bfloat16 numbers.
     counts_.assign(0x10000, 0);
     for (const auto x : logits_) ++counts_[ordinal(x)];
-    const float top = *std::max_element(logits_.begin(), logits_.end());
-    sorted_.clear();
-    for (std::size_t o = 0; o < counts_.size(); ++o)
-      if (counts_[o] > 0) sorted_.insert(sorted_.end(), counts_[o], detail::exp_bf16(tess::bf16(from_ordinal(o) - top)));
-
-    scratch_ = sorted_;
-    const float sum = tess::bf16(detail::tree_sum(scratch_));
-    for (auto& e : sorted_) e = divide(e, sum);
+    const auto probability = [exp = detail::NegativeExp(), top = max_logit()](std::size_t o, float sum) {
+      return divide(exp(tess::bf16(from_ordinal(o) - top)), sum);
+    };
+    const auto fill = [&](float sum) {
+      sorted_.clear();
+      for (std::size_t o = 0; o < counts_.size(); ++o)
+        if (counts_[o] > 0) sorted_.insert(sorted_.end(), counts_[o], probability(o, sum));
+    };
+    fill(1);
+    fill(tess::bf16(detail::tree_sum(sorted_)));
+    scratch_.resize(sorted_.size());
     detail::tree_cumsum(sorted_.data(), sorted_.size(), scratch_.data());
     const auto reached = std::find_if(sorted_.begin(), sorted_.end(), [=](float p) { return p >= excluded; });
     if (reached == sorted_.end()) return;
@@ -160,13 +173,17 @@ class Sampler {
   }
 
   void softmax() {
-    const float top = *std::max_element(logits_.begin(), logits_.end());
-    sorted_.resize(logits_.size());
-    for (std::size_t i = 0; i < logits_.size(); ++i) sorted_[i] = detail::exp_bf16(tess::bf16(logits_[i] - top));
-    scratch_ = sorted_;
-    const float sum = tess::bf16(detail::tree_sum(scratch_));
+    const detail::NegativeExp exp;
+    const float top = max_logit();
+    scratch_.resize(logits_.size());
     probs_.resize(logits_.size());
-    for (std::size_t i = 0; i < logits_.size(); ++i) probs_[i] = tess::bf16(divide(sorted_[i], sum));
+    for (std::size_t i = 0; i < logits_.size(); ++i) {
+      const float e = exp(tess::bf16(logits_[i] - top));
+      scratch_[i] = e;
+      probs_[i] = tess::bf16(e);  // exact
+    }
+    const float sum = tess::bf16(detail::tree_sum(scratch_));
+    for (auto& p : probs_) p = tess::bf16(divide(p, sum));
   }
 
   SampleOutput report() const {
@@ -191,6 +208,11 @@ class Sampler {
     return out;
   }
 
+  float max_logit() const {  // by ordinal: integers vectorise
+    std::uint16_t most = 0;
+    for (const auto x : logits_) most = std::max(most, ordinal(x));
+    return from_ordinal(most);
+  }
   std::size_t argmax_logit() const {
     return static_cast<std::size_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
   }
@@ -198,22 +220,27 @@ class Sampler {
   /// argmax of logits + Gumbel noise, in bfloat16; ties (common: the noise has 128 values) to the lower id.
   std::size_t draw(Key key) {
     random_bytes(key, static_cast<tess::index_t>(logits_.size()), bytes_);
+    const auto& noise = gumbel_bf16();
     std::size_t best = 0;
     float most = -INFINITY;
     for (std::size_t i = 0; i < logits_.size(); ++i) {
-      const float x = tess::bf16(gumbel_bf16(bytes_[i]) + logits_[i]);
+      const float x = tess::bf16(noise[bytes_[i] >> 1] + logits_[i]);
       if (x > most) most = x, best = i;
     }
     return best;
   }
 
+  /// Numbers below the normal ones are 0, as on XLA's CPU threads.
   static float divide(float e, float sum) {
     const float p = e / sum;
     return p < FLT_MIN ? 0.0f : float{tess::bf16(p)};
   }
 
   // Numbers in ascending order of their ordinals; -0 and 0 differ, but not as logits.
-  static std::size_t ordinal(tess::bf16 x) { return x.bits & 0x8000 ? 0xffffu - x.bits : 0x8000u + x.bits; }
+  static std::uint16_t ordinal(tess::bf16 x) {
+    const auto negative = static_cast<std::uint16_t>(-(x.bits >> 15));  // all bits, or none
+    return static_cast<std::uint16_t>(x.bits ^ (negative | 0x8000));
+  }
   static tess::bf16 from_ordinal(std::size_t o) {
     return tess::bf16::from_bits(static_cast<std::uint16_t>(o < 0x8000 ? 0xffff - o : o - 0x8000));
   }

@@ -64,8 +64,9 @@ inline void random_bytes(Key key, tess::index_t count, std::vector<std::uint8_t>
 
 /// `jax.random.gumbel(key, shape, bfloat16)` draws 7 random bits an element, the upper ones of a random byte:
 /// u = bits / 128 (the smallest normal number instead of 0), then -log(-log(u)), rounded to bfloat16 once, at the end.
-inline tess::bf16 gumbel_bf16(std::uint8_t random_byte) {
-  static const std::array<tess::bf16, 128> values = [] {
+/// The value for each 7 bits.
+inline const std::array<tess::bf16, 128>& gumbel_bf16() {
+  static const auto values = [] {
     std::array<tess::bf16, 128> v;
     for (std::size_t i = 0; i < v.size(); ++i) {
       const double u = i == 0 ? double{FLT_MIN} : static_cast<double>(i) / 128;
@@ -73,7 +74,7 @@ inline tess::bf16 gumbel_bf16(std::uint8_t random_byte) {
     }
     return v;
   }();
-  return values[random_byte >> 1];
+  return values;
 }
 
 /// The random state of one request, as the reference's runner moves it: the first key from `prefill`, one more a step.

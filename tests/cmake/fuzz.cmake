@@ -19,5 +19,5 @@ foreach(source IN LISTS fuzzers)
   add_custom_target(${target} ALL DEPENDS ${program})
   add_test(NAME fuzz/${name} COMMAND ${CMAKE_COMMAND} -D PROGRAM=${program} -D CORPUS=${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name}
                                      -P ${CMAKE_CURRENT_LIST_DIR}/run_fuzzer.cmake)
-  set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 0)
+  set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 0 COST 1000)  # the longest: first
 endforeach()

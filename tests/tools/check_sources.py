@@ -10,6 +10,7 @@ import sys
 SPDX = "// SPDX-License-Identifier: Apache-2.0"
 FOLDERS = ["include", "examples", "bench", "tests"]
 HEADER_LINES = 400
+COLUMNS = 120
 
 
 def check(root):
@@ -20,6 +21,8 @@ def check(root):
         lines = file.read_text().splitlines()
         if len(lines) < 2 or not re.match(r"// \S", lines[0]):
             yield f"{name}: the first line is a comment of one sentence that says what the file is"
+        if lines and len(lines[0]) > COLUMNS:
+            yield f"{name}: the first line has more than {COLUMNS} columns; clang-format would fold it into the second"
         if SPDX not in lines[:12]:
             yield f"{name}: the second line is '{SPDX}'"
         if file.suffix == ".hpp" and "#pragma once" not in lines[:12]:

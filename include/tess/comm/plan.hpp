@@ -24,7 +24,7 @@ struct Plan {
 
 namespace detail {
 
-inline constexpr int max_plan_states = 512;
+inline constexpr int max_plan_states = 256;
 
 /// Where the search may shard: static extents must divide, and dyn ones only take axes that the source or the target puts there.
 struct PlanProblem {
@@ -50,15 +50,30 @@ struct PlanProblem {
   }
 };
 
+/// A spec as one word: the axes of each dimension in digits of three bits, a 7 after each dimension, then the pending axes.
+using SpecCode = unsigned long long;
+constexpr SpecCode encode(const SpecValue& s) {
+  SpecCode code = 0;
+  for (int d = 0; d < s.rank; ++d) {
+    code = code << (3 * s[d].count) | s[d].digits;
+    code = code << 3 | 7u;
+  }
+  return code << max_mesh_axes | s.partial;
+}
+
 /// Dijkstra over specs. Cost: received bytes as a fraction of the tensor, plus a small amount per step so that fewer steps win ties.
 class PlanSearch {
  public:
-  constexpr explicit PlanSearch(const PlanProblem& p) : problem_(p) { states_[0].spec = p.source; }
+  constexpr explicit PlanSearch(const PlanProblem& p) : problem_(p) {
+    states_[0].code = encode(p.source);
+    states_[0].by.after = p.source;
+  }
 
   constexpr Plan run() {
+    const SpecCode target = encode(problem_.target);
     for (int best = nearest(); best >= 0; best = nearest()) {
       states_[best].done = true;
-      if (states_[best].spec == problem_.target) return chain(best);
+      if (states_[best].code == target) return chain(best);
       expand(best);
     }
     return {};
@@ -66,14 +81,14 @@ class PlanSearch {
 
  private:
   struct State {
-    SpecValue spec{};
+    SpecCode code = 0;
     double cost = 0;
     int parent = -1;
-    PlanStep by{};
+    PlanStep by{};  // how it was reached, and the spec itself
     bool done = false;
   };
   PlanProblem problem_;
-  State states_[max_plan_states]{};
+  State states_[max_plan_states];
   int count_ = 1;
 
   constexpr int nearest() const {
@@ -92,19 +107,19 @@ class PlanSearch {
     return plan;
   }
 
-  constexpr void relax(int parent, const SpecValue& next, PlanStep step, double fraction) {
+  constexpr void relax(int parent, const PlanStep& step, double fraction) {
     constexpr double per_step = 1e-6;
     const double cost = states_[parent].cost + fraction + per_step;
-    step.after = next;
+    const SpecCode code = encode(step.after);
     int i = 0;
-    while (i < count_ && !(states_[i].spec == next)) ++i;
+    while (i < count_ && states_[i].code != code) ++i;
     if (i == max_plan_states || (i < count_ && states_[i].cost <= cost)) return;
     if (i == count_) ++count_;
-    states_[i] = {next, cost, parent, step, false};
+    states_[i] = {code, cost, parent, step, false};
   }
 
   constexpr void expand(int at) {
-    const SpecValue s = states_[at].spec;
+    const SpecValue s = states_[at].by.after;
     const double share = problem_.share(s);
     const unsigned used = s.used();
     for (int d = 0; d < s.rank; ++d) {
@@ -112,23 +127,23 @@ class PlanSearch {
         SpecValue without = s;
         const int a = without[d].pop();
         const double n = static_cast<double>(problem_.size(a));
-        relax(at, without, {Collective::all_gather, a, d, d, {}}, share * (n - 1));
+        relax(at, {Collective::all_gather, a, d, d, without}, share * (n - 1));
         for (int e = 0; e < s.rank; ++e)
           if (e != d && problem_.may_shard(without, e, a)) {
             SpecValue moved = without;
             moved[e].push(a);
-            relax(at, moved, {Collective::all_to_all, a, d, e, {}}, share * (n - 1) / n);
+            relax(at, {Collective::all_to_all, a, d, e, moved}, share * (n - 1) / n);
           }
       }
       for (int a = 0; a < problem_.axes; ++a) {
         const bool pending = s.partial >> a & 1u;
-        if ((used >> a & 1u && !pending) || !problem_.may_shard(s, d, a)) continue;
+        if ((used >> a & 1u && !pending) || problem_.size(a) == 1 || !problem_.may_shard(s, d, a)) continue;
         const double n = static_cast<double>(problem_.size(a));
         SpecValue sliced = s;
         sliced.partial &= ~(1u << a);
         sliced[d].push(a);
-        if (pending) relax(at, sliced, {Collective::reduce_scatter, a, d, d, {}}, share * (n - 1) / n);
-        else relax(at, sliced, {Collective::slice, a, d, d, {}}, 0);
+        if (pending) relax(at, {Collective::reduce_scatter, a, d, d, sliced}, share * (n - 1) / n);
+        else relax(at, {Collective::slice, a, d, d, sliced}, 0);
       }
     }
     for (int a = 0; a < problem_.axes; ++a)
@@ -136,7 +151,7 @@ class PlanSearch {
         const double n = static_cast<double>(problem_.size(a));
         SpecValue summed = s;
         summed.partial &= ~(1u << a);
-        relax(at, summed, {Collective::all_reduce, a, 0, 0, {}}, share * 2 * (n - 1) / n);
+        relax(at, {Collective::all_reduce, a, 0, 0, summed}, share * 2 * (n - 1) / n);
       }
   }
 };
@@ -150,6 +165,11 @@ constexpr Plan find_plan() {
   for (int d = 0; d < S::rank; ++d) p.extents[static_cast<std::size_t>(d)] = static_extent<S>(d);
   for (int a = 0; a < M::rank; ++a) p.sizes[static_cast<std::size_t>(a)] = M::axis_size(a);
   p.axes = M::rank;
+  if (p.source == p.target) {
+    Plan nothing;
+    nothing.found = true;
+    return nothing;
+  }
   return PlanSearch(p).run();
 }
 

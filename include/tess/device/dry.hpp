@@ -30,7 +30,12 @@ struct Dry {
       if (node_) ++node_->handles;
     }
     constexpr storage(storage&& o) noexcept : node_(std::exchange(o.node_, nullptr)) {}
-    constexpr storage& operator=(storage o) noexcept {
+    constexpr storage& operator=(const storage& o) {
+      storage copy(o);
+      std::swap(node_, copy.node_);
+      return *this;
+    }
+    constexpr storage& operator=(storage&& o) noexcept {
       std::swap(node_, o.node_);
       return *this;
     }
@@ -51,6 +56,21 @@ struct Dry {
     live_bytes += bytes;
     if (live_bytes > cost.peak_bytes) cost.peak_bytes = live_bytes;
     return storage<T>(new detail::DryLive{&live_bytes, bytes, 1});
+  }
+
+  template <class T, class M, AnyShape L>
+  constexpr storage<T> allocate_state(const Extents<L>&) {
+    return {};
+  }
+
+  /// n times the same: f runs once, since here nothing depends on values, and its cost counts n times.
+  template <class F>
+  constexpr void repeat(index_t n, F f) {
+    const Cost before = cost;
+    if (n > 0) f(0);
+    cost.collectives += (n - 1) * (cost.collectives - before.collectives);
+    cost.bytes += (n - 1) * (cost.bytes - before.bytes);
+    cost.flops += (n - 1) * (cost.flops - before.flops);
   }
 
   // ---- verbs: what each costs one device. Elementwise work is not counted as FLOPs; products are.

@@ -35,21 +35,28 @@ class Json {
   [[nodiscard]] bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_); }
   [[nodiscard]] bool boolean() const { return get<bool>("true or false"); }
   [[nodiscard]] std::int64_t integer() const { return get<std::int64_t>("an integer"); }
-  [[nodiscard]] const std::string& string() const { return get<std::string>("a string"); }
-  [[nodiscard]] const Array& array() const { return get<Array>("an array"); }
-  [[nodiscard]] const Object& object() const { return get<Object>("an object"); }
+  [[nodiscard]] const std::string& string() const& { return get<std::string>("a string"); }
+  [[nodiscard]] const Array& array() const& { return get<Array>("an array"); }
+  [[nodiscard]] const Object& object() const& { return get<Object>("an object"); }
   [[nodiscard]] double number() const {  // integers are numbers too
     const auto* whole = std::get_if<std::int64_t>(&value_);
     return whole ? static_cast<double>(*whole) : get<double>("a number");
   }
 
   /// The member `key` of this object; null where there is none.
-  [[nodiscard]] const Json* find(std::string_view key) const;
+  [[nodiscard]] const Json* find(std::string_view key) const&;
   /// The member `key` of this object. Throws where there is none.
-  [[nodiscard]] const Json& at(std::string_view key) const {
+  [[nodiscard]] const Json& at(std::string_view key) const& {
     if (const Json* member = find(key)) return *member;
     fail(where(), ": the key \"", key, "\" is missing.");
   }
+
+  // Of a temporary, values and no references: `for (const Json& x : Json::read_file(path).at("key").array())` is safe.
+  [[nodiscard]] std::string string() &&;
+  [[nodiscard]] Array array() &&;
+  [[nodiscard]] Object object() &&;
+  [[nodiscard]] Json at(std::string_view key) &&;
+  const Json* find(std::string_view key) && = delete;
 
   /// "config.json, line 7"
   [[nodiscard]] std::string where() const { return *name_ + ", line " + std::to_string(line_); }
@@ -281,7 +288,12 @@ inline Json Json::read_file(const std::filesystem::path& path) {
   return parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
-inline const Json* Json::find(std::string_view key) const {
+inline std::string Json::string() && { return std::as_const(*this).string(); }
+inline Json::Array Json::array() && { return std::as_const(*this).array(); }
+inline Json::Object Json::object() && { return std::as_const(*this).object(); }
+inline Json Json::at(std::string_view key) && { return std::as_const(*this).at(key); }
+
+inline const Json* Json::find(std::string_view key) const& {
   const Object& members = object();
   const auto at = std::lower_bound(members.begin(), members.end(), key,
                                    [](const Member& m, std::string_view k) { return m.key < k; });

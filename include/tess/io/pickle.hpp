@@ -3,7 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +15,8 @@
 #include "array.hpp"
 #include "leaf.hpp"
 #include "mapped_file.hpp"
+#include "pickle_opcodes.hpp"
+#include "pickle_stack.hpp"
 #include "pickle_values.hpp"
 #include "printable.hpp"
 
@@ -23,9 +25,9 @@ namespace detail::pickle {
 
 /// A stack machine for the opcodes that a numpy array or a QuantizedWeight8bit needs. Every opcode costs one of
 /// `max_steps`, which bounds values, stack and memo: whatever the file says, the machine holds a few kilobytes.
-class Machine {
+class Machine : Stack {
  public:
-  Machine(std::span<const std::byte> file, std::string_view name) : file_(file), name_(name) {}
+  using Stack::Stack;
 
   Leaf run() {
     check_magic();
@@ -43,16 +45,6 @@ class Machine {
   static constexpr int max_steps = 1024;
   static constexpr std::size_t max_rank = 8;
 
-  // --- bytes ---------------------------------------------------------------------------------------------------------
-
-  template <class... Args>
-  [[noreturn]] void refuse(const Args&... why) const {
-    std::string op;
-    for (const OpName& known : op_names)
-      if (known.code == op_) op = ", opcode " + std::string(known.name);
-    fail(name_, ": byte ", at_, op, ": ", why...);
-  }
-
   void check_magic() const {
     const std::string_view text(reinterpret_cast<const char*>(file_.data()), file_.size());
     if (text.starts_with("version https://git-lfs"))
@@ -61,84 +53,6 @@ class Machine {
       refuse("not a pickle: found '", printable(text.substr(0, 8)), "', expected the opcode PROTO (0x80).\n  ",
              "Is this a tensorNNNNN_000 of a Grok-1 checkpoint?");
   }
-
-  std::span<const std::byte> take(std::uint64_t n) {
-    const std::size_t rest = file_.size() - pos_;
-    if (n > rest)
-      refuse("needs ", n, " more bytes, but the file ends ", rest, " bytes later (size ", file_.size(), ").\n  ",
-             "The file is truncated or damaged: download or copy it again.");
-    if (pos_ < frame_end_ && n > frame_end_ - pos_) refuse("runs over the end of its frame at byte ", frame_end_, ".");
-    const auto bytes = file_.subspan(pos_, static_cast<std::size_t>(n));
-    pos_ += bytes.size();
-    return bytes;
-  }
-
-  template <class T>
-  T number() {
-    return load<T>(take(sizeof(T)).data());  // any alignment, little-endian
-  }
-
-  void text(std::uint64_t n) {
-    const auto bytes = take(n);
-    push(Text(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-  }
-
-  void bytes(std::uint64_t n) {
-    const auto data = take(n);
-    push(Bytes{data, pos_ - data.size()});
-  }
-
-  // --- values --------------------------------------------------------------------------------------------------------
-
-  void push(Value value) {
-    values_.push_back(std::move(value));
-    stack_.push_back(values_.size() - 1);
-  }
-
-  [[nodiscard]] Id top() const {
-    if (stack_.empty() || is<Mark>(stack_.back())) refuse("takes a value from an empty stack.");
-    return stack_.back();
-  }
-
-  Id pop() {
-    const Id id = top();
-    stack_.pop_back();
-    return id;
-  }
-
-  std::vector<Id> pop_to_mark() {
-    std::size_t first = stack_.size();
-    while (first > 0 && !is<Mark>(stack_[first - 1])) --first;
-    if (first == 0) refuse("there is no MARK on the stack.");
-    std::vector<Id> items(stack_.begin() + static_cast<std::ptrdiff_t>(first), stack_.end());
-    stack_.resize(first - 1);
-    return items;
-  }
-
-  std::vector<Id> pop(std::size_t n) {
-    std::vector<Id> items(n);
-    while (n > 0) items[--n] = pop();
-    return items;
-  }
-
-  template <class T>
-  [[nodiscard]] bool is(Id id) const {
-    return std::holds_alternative<T>(values_[id]);
-  }
-
-  template <class T>
-  [[nodiscard]] bool equal(Id id, const T& expected) const {
-    const T* found = std::get_if<T>(&values_[id]);
-    return found && *found == expected;
-  }
-
-  template <class T>
-  T& as(Id id, std::string_view what) {
-    if (T* value = std::get_if<T>(&values_[id])) return *value;
-    refuse("found ", kind_names[values_[id].index()], ", expected ", what, ".");
-  }
-
-  // --- opcodes -------------------------------------------------------------------------------------------------------
 
   void execute(Op op) {
     switch (op) {
@@ -216,13 +130,11 @@ class Machine {
              ", expected 4 or 5.\n  Write it again: pickle.dump(x, file, protocol=4).");
   }
 
-  void frame() {
+  void frame() {  // a hint to read ahead; as in CPython, it must fit the file and means nothing else
     const auto length = number<std::uint64_t>();
-    if (pos_ <= frame_end_) refuse("a frame inside a frame.");
     if (length > file_.size() - pos_)
       refuse("a frame of ", length, " bytes, but only ", file_.size() - pos_, " follow.\n  ",
              "The file is truncated or damaged: download or copy it again.");
-    frame_end_ = pos_ + static_cast<std::size_t>(length);
   }
 
   void long_integer(std::size_t size) {
@@ -374,7 +286,6 @@ class Machine {
     if (pos_ != file_.size())
       refuse(file_.size() - pos_,
              " bytes follow the end of the pickle; expected none. Is this another file's remainder?");
-    if (pos_ < frame_end_) refuse("the pickle ends inside its frame.");
     const Id result = pop();
     if (!stack_.empty()) refuse(stack_.size(), " values were left on the stack.");
     if (const auto* quantized = std::get_if<Quantized>(&values_[result]); quantized && quantized->weight)
@@ -383,13 +294,6 @@ class Machine {
     if (!plain.view) refuse("the array has no contents.");
     return {*plain.view, std::nullopt};
   }
-
-  std::span<const std::byte> file_;
-  std::string_view name_;
-  std::size_t pos_ = 0, at_ = 0, frame_end_ = 0;
-  std::uint8_t op_ = 0;
-  std::vector<Value> values_;
-  std::vector<Id> stack_, memo_;
 };
 
 }  // namespace detail::pickle

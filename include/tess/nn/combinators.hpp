@@ -79,8 +79,10 @@ struct Repeat {
   Blocks blocks{};
 
   template <class D, class X, class... Args>
-  constexpr X operator()(D& dev, X x, Args... args) const {
-    for (std::size_t i = 0; i < blocks.size(); ++i) x = blocks[i](dev, x, pick(i, args)...);
+  constexpr X operator()(D& dev, const X& in, const Args&... args) const {
+    X x = in;
+    dev.repeat(static_cast<index_t>(blocks.size()),
+               [&](index_t i) { x = blocks[static_cast<std::size_t>(i)](dev, x, pick(static_cast<std::size_t>(i), args)...); });
     return x;
   }
   /// `scope` plus the number of the block: "…/decoder_layer_" -> "…/decoder_layer_0".
@@ -91,7 +93,7 @@ struct Repeat {
 
  private:
   template <class A>
-  static constexpr decltype(auto) pick(std::size_t i, A& a) {
+  static constexpr decltype(auto) pick(std::size_t i, const A& a) {
     if constexpr (requires { a.states; }) return ((*a.states)[i]);
     else return (a);
   }

@@ -60,7 +60,7 @@ struct combined_spec {
 };
 }  // namespace detail
 template <class G>
-concept AnyGrouped = detail::is_grouped<G>;
+concept AnyGrouped = detail::is_grouped<std::remove_cv_t<G>>;
 
 /// logits f32 [B, T, E] -> the k experts of every token. `choose(logits, experts, weights)` is called on one row at a time with spans
 /// of E, k and k; it is the routing policy (nn/router.hpp). E unsharded.

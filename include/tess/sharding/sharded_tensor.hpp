@@ -27,8 +27,8 @@ class ShardedTensor {
 
   constexpr ShardedTensor() = default;
   /// Throws Error when a run-time extent does not divide over its axes.
-  constexpr ShardedTensor(const Extents<S>& extents, storage_type storage)
-      : extents_(extents), local_(tess::local_extents<Spec, M>(extents)), storage_(std::move(storage)) {}
+  constexpr ShardedTensor(const Extents<S>& extents, const storage_type& storage)
+      : extents_(extents), local_(tess::local_extents<Spec, M>(extents)), storage_(storage) {}
 
   /// The same type spelled otherwise: `P<data>` and `P<data, None>`.
   template <AnySpec Other>
@@ -60,7 +60,7 @@ template <class T, class S, class M, class P, class D>
 inline constexpr bool is_sharded_tensor<ShardedTensor<T, S, M, P, D>> = true;
 }  // namespace detail
 template <class X>
-concept AnyTensor = detail::is_sharded_tensor<X>;
+concept AnyTensor = detail::is_sharded_tensor<std::remove_cv_t<X>>;
 
 /// X with another spec, element type, or shape and spec.
 template <AnyTensor X, AnySpec Spec>
@@ -88,6 +88,13 @@ template <AnyTensor X, class D>
 constexpr X make(D& dev, const Extents<typename X::shape>& extents) {
   const auto local = local_extents<typename X::spec, typename X::mesh>(extents);
   return X(extents, dev.template allocate<typename X::value_type, typename X::mesh>(local));
+}
+
+/// A tensor that outlives steps of a model, such as a cache: elements are zero, and it does not count among the activations.
+template <AnyTensor X, class D>
+constexpr X make_state(D& dev, const Extents<typename X::shape>& extents) {
+  const auto local = local_extents<typename X::spec, typename X::mesh>(extents);
+  return X(extents, dev.template allocate_state<typename X::value_type, typename X::mesh>(local));
 }
 
 }  // namespace tess

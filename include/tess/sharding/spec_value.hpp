@@ -14,22 +14,22 @@ namespace tess {
 inline constexpr int max_mesh_axes = 6;  // of one mesh
 inline constexpr int max_rank = 6;       // of one tensor
 
-/// The mesh axes (by position) that shard one dimension, major to minor.
+/// The mesh axes (by position) that shard one dimension, major to minor. Packed into one word: compilers evaluate specs by the thousand.
 struct DimAxes {
   int count = 0;
-  std::array<int, max_mesh_axes> axis{};
+  unsigned digits = 0;  // three bits an axis, the major one lowest
 
-  constexpr int operator[](int i) const { return axis[static_cast<std::size_t>(i)]; }
+  constexpr int operator[](int i) const { return static_cast<int>(digits >> (3 * i) & 7u); }
   constexpr void push(int a) {
-    if (count < max_mesh_axes) axis[static_cast<std::size_t>(count++)] = a;
+    if (count == max_mesh_axes) return;
+    digits |= static_cast<unsigned>(a) << (3 * count++);
   }
-  constexpr int pop() { return axis[static_cast<std::size_t>(--count)]; }
-  constexpr bool operator==(const DimAxes& o) const {
-    if (count != o.count) return false;
-    for (int i = 0; i < count; ++i)
-      if ((*this)[i] != o[i]) return false;
-    return true;
+  constexpr int pop() {
+    const int last = (*this)[--count];
+    digits &= (1u << (3 * count)) - 1u;
+    return last;
   }
+  constexpr bool operator==(const DimAxes&) const = default;
   constexpr unsigned mask() const {
     unsigned m = 0;
     for (int i = 0; i < count; ++i) m |= 1u << (*this)[i];
@@ -51,12 +51,7 @@ struct SpecValue {
 
   constexpr DimAxes& operator[](int d) { return dims[static_cast<std::size_t>(d)]; }
   constexpr const DimAxes& operator[](int d) const { return dims[static_cast<std::size_t>(d)]; }
-  constexpr bool operator==(const SpecValue& o) const {
-    if (rank != o.rank || partial != o.partial) return false;
-    for (int d = 0; d < rank; ++d)
-      if (!((*this)[d] == o[d])) return false;
-    return true;
-  }
+  constexpr bool operator==(const SpecValue&) const = default;
   /// Axes that shard some dimension or are pending.
   constexpr unsigned used() const {
     unsigned m = partial;

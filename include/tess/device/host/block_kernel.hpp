@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "cpu.hpp"
 #include "packed.hpp"
@@ -36,7 +37,7 @@ struct BlockArgs {
   const RowScale* x_scale;   // [rows], int8 words only
   index_t rows;
   const std::byte* w;        // [w_words][32] words of a panel
-  index_t w_words;
+  index_t w_words;           // >= 1
   const bf16* w_scale;       // [32], int8 weights only
   f32* y;                    // [rows][32], the block's product is added
 };

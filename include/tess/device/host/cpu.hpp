@@ -83,16 +83,24 @@ inline Cpu cpu_from_environment() {
   const char* text = std::getenv("TESS_ISA");
   return text != nullptr && *text != '\0' ? parse_cpu(text) : best_cpu();
 }
-inline std::atomic<Cpu>& current_cpu() {
-  static std::atomic<Cpu> current{cpu_from_environment()};
+constexpr unsigned pack(const Cpu& cpu) {  // an atomic of the struct would need libatomic under clang
+  return static_cast<unsigned>(cpu.isa) | (cpu.vnni ? 4u : 0u) | (cpu.bf16 ? 8u : 0u);
+}
+inline std::atomic<unsigned>& current_cpu() {
+  static std::atomic<unsigned> current{pack(cpu_from_environment())};
   return current;
 }
 }  // namespace detail
 
 /// What the kernels use now: TESS_ISA if set, otherwise all that the machine has.
-inline Cpu cpu() { return detail::current_cpu().load(std::memory_order_relaxed); }
+inline Cpu cpu() {
+  const unsigned bits = detail::current_cpu().load(std::memory_order_relaxed);
+  return {static_cast<Isa>(bits & 3u), (bits & 4u) != 0, (bits & 8u) != 0};
+}
 
 /// For tests and measurements. Call it while no kernel runs; `cpu` must be one of `available_cpus()`.
-inline void use_cpu(const Cpu& cpu) { detail::current_cpu().store(parse_cpu(name(cpu)), std::memory_order_relaxed); }
+inline void use_cpu(const Cpu& cpu) {
+  detail::current_cpu().store(detail::pack(parse_cpu(name(cpu))), std::memory_order_relaxed);
+}
 
 }  // namespace tess::host

@@ -37,7 +37,6 @@ struct Method {
 
 template <class X, class E>
 Method<X> choose_method([[maybe_unused]] const Cpu& cpu, [[maybe_unused]] Activations activations) {
-  constexpr bool from_f32 = std::is_same_v<X, f32>;
 #if TESS_X86
   if constexpr (std::is_same_v<E, std::int8_t>)
     if (cpu.isa == Isa::avx512 && cpu.vnni) {
@@ -46,14 +45,13 @@ Method<X> choose_method([[maybe_unused]] const Cpu& cpu, [[maybe_unused]] Activa
     }
   if constexpr (std::is_same_v<E, bf16>)
     if (cpu.isa == Isa::avx512 && cpu.bf16) {
-      constexpr int terms = from_f32 ? 2 : 1;  // f32 = upper + lower bf16
+      constexpr int terms = std::is_same_v<X, f32> ? 2 : 1;  // f32 = upper + lower bf16
       return {Form::bf16_words, terms, avx512::prepare_bf16_words<X>, avx512::block_bf16<terms>};
     }
   if (cpu.isa == Isa::avx512) return {Form::f32_words, 1, avx512::prepare_f32_words<X>, avx512::block_f32<E>};
   if (cpu.isa == Isa::avx2) return {Form::f32_words, 1, avx2::prepare_f32_words<X>, avx2::block_f32<E>};
 #endif
-  if constexpr (from_f32) return {Form::f32_words, 1, portable::prepare_f32, portable::block<E>};
-  else return {Form::f32_words, 1, portable::prepare_bf16, portable::block<E>};
+  return {Form::f32_words, 1, portable::prepare_f32_words<X>, portable::block_f32<E>};
 }
 
 /// What the tasks of one matmul share: prepared activations of all problems, one after another.

@@ -51,12 +51,14 @@ TESS_TARGET_AVX2 inline void tile(const BlockArgs& a, index_t row, int column) {
     for (int v = 0; v < V; ++v) sum[r][v] = _mm256_setzero_ps();
   const f32* x = reinterpret_cast<const f32*>(a.x) + row * block_rows;
   const std::byte* w = a.w + column * 4;
-  for (index_t i = 0; i < a.w_words; ++i, x += Packed<E>::rows_per_word, w += Packed<E>::word_row_bytes) {
+  index_t left = a.w_words;
+  do {
     __m256i words[V];
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) words[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32 * v));
     step<E, H, V, 0>(x, words, sum);
-  }
+    x += Packed<E>::rows_per_word, w += Packed<E>::word_row_bytes;
+  } while (--left > 0);
 #pragma GCC unroll 8
   for (int v = 0; v < V; ++v) {
     [[maybe_unused]] __m256 scale{};

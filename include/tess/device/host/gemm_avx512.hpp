@@ -137,8 +137,11 @@ TESS_TARGET_AVX512 inline void tile_f32(const BlockArgs& a, index_t row) {
   clear(sum);
   const f32* x = reinterpret_cast<const f32*>(a.x) + row * block_rows;
   const std::byte* w = a.w;
-  for (index_t i = 0; i < a.w_words; ++i, x += Packed<E>::rows_per_word, w += Packed<E>::word_row_bytes)
+  index_t left = a.w_words;
+  do {
     step_f32<E, H, 0>(x, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64), sum);
+    x += Packed<E>::rows_per_word, w += Packed<E>::word_row_bytes;
+  } while (--left > 0);
   f32* const y = a.y + row * panel_columns;
   if constexpr (Packed<E>::has_scales) {
 #pragma GCC unroll 2
@@ -178,7 +181,8 @@ TESS_TARGET_BF16 inline void tile_bf16(const BlockArgs& a, index_t row) {
   clear(sum);
   const std::uint32_t* x = a.x + row * terms * words;
   const std::byte* w = a.w;
-  for (index_t i = 0; i < a.w_words; ++i, ++x, w += PackedBf16::word_row_bytes) {
+  index_t left = a.w_words;
+  do {
     const auto w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 64);
 #pragma GCC unroll 16
     for (int rt = 0; rt < H * terms; ++rt) {
@@ -186,7 +190,8 @@ TESS_TARGET_BF16 inline void tile_bf16(const BlockArgs& a, index_t row) {
       sum[rt / terms][0] = _mm512_dpbf16_ps(sum[rt / terms][0], w0, xr);
       sum[rt / terms][1] = _mm512_dpbf16_ps(sum[rt / terms][1], w1, xr);
     }
-  }
+    ++x, w += PackedBf16::word_row_bytes;
+  } while (--left > 0);
   add_to(a.y + row * panel_columns, sum);
 }
 
@@ -206,33 +211,38 @@ TESS_TARGET_BF16 inline void block_bf16(const BlockArgs& a) {
 
 // --- int8 dot products --------------------------------------------------------------------------------------------------
 
+/// As __m512i, which is eight int64, the sums would be copied and spilled in every turn by g++ 12.
+using Int32x16 = std::int32_t __attribute__((vector_size(64)));
+
 /// |sums| <= 256 * 128 * 127 < 2^24: exact in int32 and in f32.
 template <int H, int terms>
 TESS_TARGET_VNNI inline void tile_int8(const BlockArgs& a, index_t row) {
   constexpr index_t words = words_in_block(Form::int8_words);
-  __m512i sum[H * terms][2];
+  Int32x16 sum[H * terms][2];
 #pragma GCC unroll 16
   for (int rt = 0; rt < H * terms; ++rt)
-    sum[rt][0] = sum[rt][1] = _mm512_set1_epi32(a.x_scale[row + rt / terms].bias[rt % terms]);
+    sum[rt][0] = sum[rt][1] = (Int32x16)_mm512_set1_epi32(a.x_scale[row + rt / terms].bias[rt % terms]);
   const std::uint32_t* x = a.x + row * terms * words;
   const std::byte* w = a.w;
-  for (index_t i = 0; i < a.w_words; ++i, ++x, w += PackedQ8::word_row_bytes) {
+  index_t left = a.w_words;
+  do {
     const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
 #pragma GCC unroll 16
     for (int rt = 0; rt < H * terms; ++rt) {
       const __m512i xr = _mm512_set1_epi32(static_cast<int>(x[rt * words]));
-      sum[rt][0] = _mm512_dpbusd_epi32(sum[rt][0], w0, xr);
-      sum[rt][1] = _mm512_dpbusd_epi32(sum[rt][1], w1, xr);
+      sum[rt][0] = (Int32x16)_mm512_dpbusd_epi32((__m512i)sum[rt][0], w0, xr);
+      sum[rt][1] = (Int32x16)_mm512_dpbusd_epi32((__m512i)sum[rt][1], w1, xr);
     }
-  }
+    ++x, w += PackedQ8::word_row_bytes;
+  } while (--left > 0);
 #pragma GCC unroll 2
   for (int v = 0; v < 2; ++v) {
     const __m512 w_scale = widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a.w_scale + 16 * v)));
 #pragma GCC unroll 8
     for (int r = 0; r < H; ++r) {
-      __m512 value = _mm512_cvtepi32_ps(sum[r * terms][v]);
+      __m512 value = _mm512_cvtepi32_ps((__m512i)sum[r * terms][v]);
       if constexpr (terms == 2)
-        value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r * terms + 1][v]), _mm512_set1_ps(1.0f / 254.0f), value);
+        value = _mm512_fmadd_ps(_mm512_cvtepi32_ps((__m512i)sum[r * terms + 1][v]), _mm512_set1_ps(1.0f / 254.0f), value);
       f32* const y = a.y + (row + r) * panel_columns + 16 * v;
       const __m512 scale = _mm512_mul_ps(w_scale, _mm512_set1_ps(a.x_scale[row + r].scale));
       _mm512_storeu_ps(y, _mm512_fmadd_ps(value, scale, _mm512_loadu_ps(y)));

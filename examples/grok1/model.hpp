@@ -1,0 +1,227 @@
+// Grok-1 from Tessera's blocks: one type for each configuration, mesh and device.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <tess/nn/combinators.hpp>
+#include <tess/nn/embedding.hpp>
+#include <tess/nn/moe_layer.hpp>
+#include <tess/nn/multi_head_attention.hpp>
+#include <tess/nn/rms_norm.hpp>
+
+#include "config.hpp"
+#include "partition_rules.hpp"
+
+namespace grok1 {
+
+using namespace tess;  // the names of the library are the vocabulary of this file
+
+/// A configuration as a type: `struct Mine { static constexpr LanguageModelConfig value{...}; }`. Sizes that are dyn are taken from the
+/// checkpoint at run time; numbers that are no sizes (multipliers, cap, …) from the value given to the constructor.
+template <class C>
+concept AnyConfig = requires { C::value.model.emb_size; };
+struct Grok1Config {
+  static constexpr LanguageModelConfig value = grok_1;
+};
+struct TinyConfig {
+  static constexpr LanguageModelConfig value = tiny;
+};
+struct MediumConfig {
+  static constexpr LanguageModelConfig value = medium;
+};
+
+namespace path {  // of the parameters, for the partition rules; the number of a layer plays no part in them
+#define GROK1_PATH(name, string) \
+  struct name {                \
+    static constexpr std::string_view text = string; \
+  }
+GROK1_PATH(embeddings, "language_model/in_out_embed/embeddings");
+GROK1_PATH(final_norm, "language_model/rms_norm/scale");
+GROK1_PATH(query, "transformer/decoder_layer_0/multi_head_attention/query/w");
+GROK1_PATH(key, "transformer/decoder_layer_0/multi_head_attention/key/w");
+GROK1_PATH(value, "transformer/decoder_layer_0/multi_head_attention/value/w");
+GROK1_PATH(attention_out, "transformer/decoder_layer_0/multi_head_attention/linear/w");
+GROK1_PATH(norm, "transformer/decoder_layer_0/rms_norm/scale");
+GROK1_PATH(router, "transformer/decoder_layer_0/router/w");
+GROK1_PATH(moe_linear, "transformer/decoder_layer_0/moe/linear/w");
+GROK1_PATH(moe_linear_v, "transformer/decoder_layer_0/moe/linear_v/w");
+GROK1_PATH(moe_linear_1, "transformer/decoder_layer_0/moe/linear_1/w");
+GROK1_PATH(linear, "transformer/decoder_layer_0/linear/w");
+GROK1_PATH(linear_v, "transformer/decoder_layer_0/linear_v/w");
+GROK1_PATH(linear_1, "transformer/decoder_layer_0/linear_1/w");
+#undef GROK1_PATH
+}  // namespace path
+
+/// Every type of the model for one configuration, mesh and device. The specs come from the partition rules, by path.
+template <AnyConfig C, AnyMesh M, class D>
+struct Types {
+  static constexpr LanguageModelConfig config = C::value;
+  static constexpr TransformerConfig c = config.model;
+
+  static constexpr index_t times(index_t a, index_t b) { return a == dyn || b == dyn ? dyn : a * b; }
+  static constexpr index_t E = c.emb_size, F = c.ffn_size(), V = config.vocab_size, X = c.is_moe() ? c.num_experts : 1;
+  static constexpr index_t HQ = times(c.num_q_heads, c.key_size), HK = times(c.num_kv_heads, c.key_size);
+  static constexpr bool sized = E != dyn;  // otherwise the checkpoint decides, also on the number of scale groups
+  static constexpr index_t column_groups = sized ? 1 : dyn, row_groups = sized ? config.scale_groups : dyn;
+
+  template <class T, class S, class Path>
+  using Param = ShardedTensor<T, S, M, spec_for<PARTITION_RULES, Path>, D>;
+  template <index_t G>
+  using Weight = packed<std::conditional_t<config.quantized, q8<G>, f32>>;
+  template <class Path, index_t G, index_t... S>
+  using Linear = nn::Linear<Param<Weight<G>, Shape<S...>, Path>>;
+
+  using Norm = nn::RMSNorm<Param<f32, Shape<E>, path::norm>>;
+  using PostNorm = nn::RMSNorm<Param<f32, Shape<E>, path::norm>, f32>;  // added to the residual stream before it is rounded
+  using FinalNorm = nn::RMSNorm<Param<f32, Shape<E>, path::final_norm>>;
+
+  using MHABlock = nn::MultiHeadAttention<nn::Heads<c.num_q_heads, c.num_kv_heads, c.key_size>, Linear<path::query, column_groups, E, HQ>,
+                                          Linear<path::key, column_groups, E, HK>, Linear<path::value, column_groups, E, HK>,
+                                          Linear<path::attention_out, row_groups, HQ, E>>;
+  using DenseBlock = nn::GatedFeedForward<Linear<path::linear, column_groups, E, F>, Linear<path::linear_v, column_groups, E, F>,
+                                          Linear<path::linear_1, row_groups, F, E>, nn::GeluTanh>;
+  using Experts =
+      nn::GatedFeedForward<Linear<path::moe_linear, column_groups, X, E, F>, Linear<path::moe_linear_v, column_groups, X, E, F>,
+                           Linear<path::moe_linear_1, row_groups, X, F, E>, nn::GeluTanh>;
+  using Router = nn::Router<Param<packed<f32>, Shape<E, X>, path::router>>;
+  using MoELayer = nn::MoELayer<Router, Experts>;
+
+  /// The residual stream [B, T, E]. Sharding it over `model` too costs two small all-reduces a norm and halves nothing else.
+  using Stream = std::conditional_t<c.shard_activations, P<data, None, model>, P<data, None, None>>;
+  using Cache = nn::KVCache<ShardedTensor<bf16, Shape<dyn, dyn, c.num_kv_heads, c.key_size>, M, P<data, None, model, None>, D>>;
+  using Tokens = ShardedTensor<i32, Shape<dyn, dyn>, M, P<None, None>, D>;
+  using Logits = P<data, None, None>;
+};
+
+/// x + rms_norm(f(rms_norm(x))) twice, for attention and the feed-forward block: sandwich norms.
+template <AnyConfig C, AnyMesh M, class D>
+struct DecoderLayer {
+  using T = Types<C, M, D>;
+  static constexpr bool is_moe = C::value.model.is_moe();
+
+  typename T::MHABlock attention{};
+  std::conditional_t<is_moe, typename T::MoELayer, typename T::DenseBlock> feed_forward{};
+  typename T::Norm norm{};        // before attention
+  typename T::PostNorm norm_1{};  // after it
+  typename T::Norm norm_2{};      // before the feed-forward block
+  typename T::PostNorm norm_3{};  // after it
+
+  template <class X>
+  constexpr X operator()(D& dev, const X& h, typename T::Cache& cache, Segments rows) const {
+    const auto attended = reshard<typename T::Stream>(dev, attention(dev, norm(dev, h), cache, rows));  // [B, T, E]
+    const X h1 = add(dev, h, norm_1(dev, attended));
+    const auto fed = reshard<typename T::Stream>(dev, feed_forward(dev, norm_2(dev, h1)));
+    return add(dev, h1, norm_3(dev, fed));
+  }
+
+  /// f(path, tensor) for every parameter, by the reference's Haiku paths.
+  template <class F>
+  void parameters(const nn::Scope& scope, F&& f) {
+    attention.parameters(scope / "multi_head_attention", f);
+    feed_forward.parameters(scope, f);
+    norm.parameters(scope / "rms_norm", f);
+    norm_1.parameters(scope / "rms_norm_1", f);
+    norm_2.parameters(scope / "rms_norm_2", f);
+    norm_3.parameters(scope / "rms_norm_3", f);
+  }
+};
+
+/// The caches of all layers: [slots, capacity, kv heads, key size], bf16, zero bytes on a device that stores nothing.
+template <AnyConfig C, AnyMesh M, class D>
+struct Memory {
+  static constexpr index_t layers_known = C::value.model.num_layers;
+  using Cache = typename Types<C, M, D>::Cache;
+  using Layers = std::conditional_t<layers_known == dyn, std::vector<Cache>, std::array<Cache, layers_known == dyn ? 1 : static_cast<std::size_t>(layers_known)>>;
+  Layers layers{};
+};
+
+template <AnyConfig C, AnyMesh M, class D>
+struct Transformer {
+  nn::Repeat<C::value.model.num_layers, DecoderLayer<C, M, D>> layers{};
+
+  template <class X>
+  constexpr X operator()(D& dev, const X& h, Memory<C, M, D>& memory, Segments rows) const {
+    return layers(dev, h, nn::per_layer(memory.layers), rows);
+  }
+  template <class F>
+  void parameters(F&& f) {
+    layers.parameters(nn::Scope("transformer/decoder_layer_"), f);
+  }
+};
+
+/// Tied embeddings: tokens to vectors, vectors to logits.
+template <AnyConfig C, AnyMesh M, class D>
+using InOutEmbed =
+    nn::Embedding<ShardedTensor<packed<bf16>, Shape<C::value.vocab_size, C::value.model.emb_size>, M,
+                                spec_for<PARTITION_RULES, path::embeddings>, D>>;
+
+/// Which logits a call returns: of every token, or of the last one of each row.
+enum class Positions { all, last };
+
+template <AnyConfig C, AnyMesh M, class D>
+struct LanguageModel {
+  using T = Types<C, M, D>;
+  using config_type = C;
+  using mesh = M;
+  using device = D;
+
+  LanguageModelConfig config = C::value;
+  InOutEmbed<C, M, D> in_out_embed{};
+  Transformer<C, M, D> transformer{};
+  typename T::FinalNorm rms_norm{};
+
+  constexpr LanguageModel() : LanguageModel(C::value) {}
+  /// For a type with dyn sizes: the numbers. Layers, heads, experts and constants are set everywhere they are used.
+  constexpr explicit LanguageModel(const LanguageModelConfig& numbers) : config(numbers) {
+    const TransformerConfig& c = numbers.model;
+    if constexpr (C::value.model.num_layers == dyn)
+      if (c.num_layers != dyn) transformer.layers.blocks.resize(static_cast<std::size_t>(c.num_layers));
+    rms_norm.eps = static_cast<f32>(c.rms_norm_eps);
+    for (auto& layer : transformer.layers.blocks) {
+      for (f32* eps : {&layer.norm.eps, &layer.norm_1.eps, &layer.norm_2.eps, &layer.norm_3.eps}) *eps = rms_norm.eps;
+      layer.attention.query_heads = c.num_q_heads;
+      layer.attention.key_value_heads = c.num_kv_heads;
+      layer.attention.rotary.base = static_cast<f32>(c.rope_base);
+      layer.attention.options = {static_cast<f32>(c.attn_output_multiplier), static_cast<f32>(c.max_attn_value)};
+      if constexpr (C::value.model.is_moe()) {
+        layer.feed_forward.expert_count = c.num_experts;
+        layer.feed_forward.router.selected = c.num_selected_experts;
+      }
+    }
+  }
+
+  /// An empty memory for `slots` sequences of up to `capacity` tokens. The slots are sharded over `data`.
+  constexpr Memory<C, M, D> init_memory(D& dev, index_t slots, index_t capacity) const {
+    Memory<C, M, D> memory;
+    if constexpr (C::value.model.num_layers == dyn) memory.layers.resize(transformer.layers.blocks.size());
+    using Cache = decltype(memory.layers[0].keys);
+    const auto extents = Extents<typename Cache::shape>::from({slots, capacity, config.model.num_kv_heads, config.model.key_size});
+    for (auto& layer : memory.layers) {
+      layer.keys = make_state<Cache>(dev, extents);
+      layer.values = make_state<Cache>(dev, extents);
+    }
+    return memory;
+  }
+
+  /// tokens i32 [B, T] (rows as in `rows`) -> logits bf16 [B, T, V], or [B, 1, V] of each row's last token; P<data, None, None>.
+  /// The memory grows by every row's count. The multipliers are rounded to bf16, as JAX rounds them: 78.38… is 78.5.
+  template <Positions Which = Positions::last>
+  constexpr auto operator()(D& dev, const typename T::Tokens& tokens, Memory<C, M, D>& memory, Segments rows) const {
+    const auto embedded = reshard<typename T::Stream>(dev, in_out_embed(dev, tokens));  // [B, T, E]
+    const f32 in = bf16(static_cast<f32>(config.embedding_multiplier_scale)), out = bf16(static_cast<f32>(config.output_multiplier_scale));
+    const auto h = transformer(dev, map<bf16>(dev, [in](f32 v) { return v * in; }, embedded), memory, rows);
+    const auto head = [&](const auto& x) {
+      const auto logits = in_out_embed.template attend<typename T::Logits>(dev, rms_norm(dev, x));
+      return map<bf16>(dev, [out](f32 v) { return v * out; }, logits);  // [B, T or 1, V]
+    };
+    if constexpr (Which == Positions::all) return head(h);
+    else return head(select_token(dev, h, [rows](index_t b) { return rows[b].count > 0 ? rows[b].count - 1 : 0; }));
+  }
+
+  template <class F>
+  void parameters(F&& f) {
+    in_out_embed.parameters(nn::Scope("language_model/in_out_embed"), f);
+    rms_norm.parameters(nn::Scope("language_model/rms_norm"), f);
+    transformer.parameters(f);
+  }
+};
+
+}  // namespace grok1

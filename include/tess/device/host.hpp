@@ -1,0 +1,307 @@
+// Host: the CPU as a device. Every shard of the mesh lives in this process: one device, or a simulated mesh with real numbers.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "device.hpp"
+#include "host/attention.hpp"
+#include "host/elementwise.hpp"
+#include "host/exchange.hpp"
+#include "host/gemm.hpp"
+#include "host/storage.hpp"
+#include "host/thread_pool.hpp"
+
+namespace tess {
+
+/// What really moved between the shards of a simulated mesh; must equal the bill that `Dry` gives for the same program.
+struct Traffic {
+  index_t collectives = 0;
+  host::Received bytes;  // received by each rank
+
+  index_t most_bytes() const { return bytes.empty() ? 0 : *std::max_element(bytes.begin(), bytes.end()); }
+};
+
+class Host {
+ public:
+  template <class T>
+  using storage = host::Storage<T>;
+
+  /// threads = 0: one for each processor.
+  explicit Host(int threads = 0) : pool_(std::make_unique<host::ThreadPool>(threads)), buffers_(std::make_shared<host::BufferPool>()) {}
+
+  host::ThreadPool& pool() { return *pool_; }
+  const Traffic& traffic() const { return traffic_; }
+  void reset_traffic() { traffic_ = {}; }
+
+  /// One term instead of two for the activations of int8 weights: faster in prefill, 50 to 500 times less exact. Default: exact.
+  host::Activations activations = host::Activations::two_terms;
+
+  template <class T, AnyMesh M, AnyShape L>
+  storage<T> allocate(const Extents<L>& local) {
+    std::vector<std::shared_ptr<T>> shards(static_cast<std::size_t>(M::size));
+    const std::size_t bytes = std::max<std::size_t>(1, static_cast<std::size_t>(local.size()) * sizeof(T));
+    for (auto& s : shards)
+      s = {static_cast<T*>(buffers_->take(bytes)), [pool = buffers_, bytes](T* p) { pool->give_back(bytes, p); }};
+    return storage<T>(std::move(shards));
+  }
+
+  /// Pages that nobody has written take no memory: calloc gets large blocks from the system, zero and lazily.
+  template <class T, AnyMesh M, AnyShape L>
+  storage<T> allocate_state(const Extents<L>& local) {
+    std::vector<std::shared_ptr<T>> shards(static_cast<std::size_t>(M::size));
+    for (auto& s : shards) {
+      s = {static_cast<T*>(std::calloc(static_cast<std::size_t>(std::max<index_t>(1, local.size())), sizeof(T))), std::free};
+      if (!s) throw std::bad_alloc();
+    }
+    return storage<T>(std::move(shards));
+  }
+
+  template <class F>
+  void repeat(index_t n, F f) {
+    for (index_t i = 0; i < n; ++i) f(i);
+  }
+
+  // ---- verbs
+
+  template <class Step, AnyTensor Y, AnyTensor X>
+  void collective(Step step, Y& y, const X& x) {
+    using M = typename X::mesh;
+    if (Step::kind != Collective::slice) ++traffic_.collectives;
+    if (traffic_.bytes.size() < static_cast<std::size_t>(M::size)) traffic_.bytes.resize(static_cast<std::size_t>(M::size));
+    host::Exchange<M, typename Step::axis>(traffic_.bytes)(step, y, x);
+  }
+
+  template <class F, AnyTensor Y, AnyTensor... X>
+  void map(F f, Y& y, const X&... x) {
+    each_shard<Y>([&](index_t r) {
+      pool_->for_range(y.local_extents().size(), elementwise_grain, [&, out = y.storage().data(r)](index_t begin, index_t end) {
+        apply(f, out, begin, end, static_cast<const typename X::value_type*>(x.storage().data(r))...);
+      });
+    });
+  }
+
+  template <AnyTensor Y, AnyTensor X, AnyTensor B>
+  void add_bias(Y& y, const X& x, const B& bias) {
+    each_row(y, [&](index_t r, index_t row, index_t width) {
+      const auto* in = x.storage().data(r) + row * width;
+      const auto* b = bias.storage().data(r);
+      auto* out = y.storage().data(r) + row * width;
+      for (index_t i = 0; i < width; ++i) out[i] = typename Y::value_type(f32(in[i]) + f32(b[i]));
+    });
+  }
+
+  template <AnyTensor Y, AnyTensor X, class Last>
+  void select_token(Y& y, const X& x, Last last) {
+    const index_t rows = y.local_extent(0), width = y.local_extent(2), tokens = x.local_extent(1);
+    each_shard<Y>([&](index_t r) {
+      const index_t first = shard_index<typename X::mesh>(X::sharding[0], r) * rows;
+      for (index_t b = 0; b < rows; ++b)
+        std::copy_n(x.storage().data(r) + (b * tokens + last(first + b)) * width, width, y.storage().data(r) + b * width);
+    });
+  }
+
+  template <AnyTensor Y, AnyTensor X, AnyTensor W>
+  void matmul(Y& y, const X& x, const W& w) {
+    each_shard<Y>([&](index_t r) { multiply(y, r, x, w.storage().matrices(r)[0]); });
+  }
+  template <AnyTensor Y, AnyTensor X, class T, class S, class M, class Spec>
+    requires(!is_packed<T>)
+  void matmul(Y& y, const X& x, const ShardedTensor<T, S, M, Spec, Host>& w) {
+    const index_t k = w.local_extent(0), n = w.local_extent(1);
+    each_shard<Y>([&](index_t r) {
+      const host::Source<T> source{reinterpret_cast<const std::byte*>(w.storage().data(r)), n * static_cast<index_t>(sizeof(T))};
+      multiply(y, r, x, host::pack<T>(*pool_, source, k, n));
+    });
+  }
+  template <AnyTensor Y, AnyTensor X, AnyTensor Table>
+  void matmul_rows(Y& y, const X& x, const Table& table) {
+    each_shard<Y>([&](index_t r) { multiply(y, r, x, table.storage().matrices(r)[0]); });
+  }
+
+  template <AnyTensor Y, AnyTensor X, AnyTensor W, AnyTensor Offsets>
+  void grouped_matmul(Y& y, const X& x, const W& w, const Offsets& offsets) {
+    using Matrix = typename W::storage_type::Matrix;
+    using Problem = host::Problem<typename X::value_type, Matrix, typename Y::value_type>;
+    const index_t k = x.local_extent(1), n = y.local_extent(1);
+    each_shard<Y>([&](index_t r) {
+      const auto& experts = w.storage().matrices(r);
+      const i32* at = offsets.storage().data(r);
+      std::vector<Problem> problems;
+      for (std::size_t e = 0; e < experts.size(); ++e)
+        if (at[e + 1] > at[e])
+          problems.push_back({.x = x.storage().data(r) + at[e] * k, .ldx = k, .w = &experts[e],
+                              .y = y.storage().data(r) + at[e] * n, .ldy = n, .rows = at[e + 1] - at[e]});
+      host::matmul<typename X::value_type, Matrix, typename Y::value_type>(*pool_, problems, activations);
+    });
+  }
+
+  template <AnyTensor Y, AnyTensor Table, AnyTensor Ids>
+  void take(Y& y, const Table& table, const Ids& ids) {
+    using M = typename Y::mesh;
+    const index_t width = y.local_extent(Y::rank - 1), vocabulary = table.local_extent(0);
+    each_shard<Y>([&](index_t r) {
+      const index_t first = shard_index<M>(Table::sharding[0], r) * vocabulary;
+      const auto& rows = table.storage().matrices(r)[0];
+      const i32* id = ids.storage().data(r);
+      for (index_t i = 0; i < ids.local_extents().size(); ++i)
+        if (id[i] < 0 || id[i] >= table.extent(0)) fail("[take] token id ", id[i], " is outside the table of ", table.extent(0), " rows");
+      pool_->for_range(ids.local_extents().size(), 4, [&](index_t begin, index_t end) {
+        for (index_t i = begin; i < end; ++i) {
+          auto* out = y.storage().data(r) + i * width;
+          if (id[i] < first || id[i] >= first + vocabulary) std::fill_n(out, width, typename Y::value_type{});
+          else host::unpack_column(rows, id[i] - first, out);
+        }
+      });
+    });
+  }
+
+  template <AnyTensor Y, AnyTensor X>
+  void sum_squares(Y& y, const X& x) {
+    each_row(x, [&](index_t r, index_t row, index_t width) {
+      y.storage().data(r)[row] = host::sum_squares(x.storage().data(r) + row * width, width);
+    });
+  }
+  /// y = x · rsqrt(sums / D + eps) · scale, D the whole width.
+  template <AnyTensor Y, AnyTensor X, AnyTensor Sums, AnyTensor Scale>
+  void rms_scale(Y& y, const X& x, const Sums& sums, const Scale& scale, f32 eps) {
+    const f32 all = static_cast<f32>(x.extent(X::rank - 1));
+    each_row(x, [&](index_t r, index_t row, index_t width) {
+      const f32 factor = 1.0f / std::sqrt(sums.storage().data(r)[row] / all + eps);
+      const auto* in = x.storage().data(r) + row * width;
+      const f32* s = scale.storage().data(r);
+      auto* out = y.storage().data(r) + row * width;
+      for (index_t i = 0; i < width; ++i) out[i] = typename Y::value_type(f32(in[i]) * factor * s[i]);
+    });
+  }
+
+  template <AnyTensor Y, AnyTensor X, class Rows>
+  void rotary(Y& y, const X& x, const Rows& rows, f32 base) {
+    const index_t batch = x.local_extent(0), tokens = x.local_extent(1), heads = x.local_extent(2), width = x.local_extent(3);
+    std::vector<index_t> positions(static_cast<std::size_t>(batch * tokens));
+    each_shard<Y>([&](index_t r) {
+      const index_t first = shard_index<typename X::mesh>(X::sharding[0], r) * batch;
+      for (index_t b = 0; b < batch; ++b)
+        for (index_t t = 0; t < tokens; ++t) positions[static_cast<std::size_t>(b * tokens + t)] = rows[first + b].start + t;
+      host::rotary(*pool_, x.storage().data(r), y.storage().data(r), positions, heads, width, base);
+    });
+  }
+
+  template <AnyTensor C, AnyTensor X, class Rows>
+  void append_to_cache(C& cache, const X& x, const Rows& rows) {
+    const index_t batch = x.local_extent(0), tokens = x.local_extent(1), line = x.local_extent(2) * x.local_extent(3);
+    const index_t slots = cache.local_extent(0), capacity = cache.local_extent(1);
+    each_shard<C>([&](index_t r) {
+      const index_t part = shard_index<typename X::mesh>(X::sharding[0], r);
+      for (index_t b = 0; b < batch; ++b) {
+        const auto& row = rows[part * batch + b];
+        std::copy_n(x.storage().data(r) + b * tokens * line, row.count * line,
+                    cache.storage().data(r) + ((row.slot - part * slots) * capacity + row.start) * line);
+      }
+    });
+  }
+
+  template <AnyTensor Y, AnyTensor Q, AnyTensor K, AnyTensor V, class Rows, class Options>
+  void attention(Y& y, const Q& q, const K& keys, const V& values, const Rows& rows, const Options& options) {
+    const index_t batch = q.local_extent(0), slots = keys.local_extent(0);
+    std::vector<host::AttentionRow> local(static_cast<std::size_t>(batch));
+    each_shard<Y>([&](index_t r) {
+      const index_t part = shard_index<typename Q::mesh>(Q::sharding[0], r);
+      for (index_t b = 0; b < batch; ++b) {
+        const auto& row = rows[part * batch + b];
+        local[static_cast<std::size_t>(b)] = {row.slot - part * slots, row.start, row.count};
+      }
+      host::attention(*pool_, view(q, r), view(keys, r), view(values, r), view(y, r), local, {options.scale, options.cap});
+    });
+  }
+
+  template <AnyTensor Ids, AnyTensor Weights, AnyTensor Logits, class Choose>
+  void route(Ids& ids, Weights& weights, const Logits& logits, Choose choose) {
+    const auto k = static_cast<std::size_t>(ids.local_extent(2));
+    each_row(logits, [&](index_t r, index_t row, index_t experts) {
+      const std::size_t at = static_cast<std::size_t>(row) * k;
+      choose(std::span(logits.storage().data(r) + row * experts, static_cast<std::size_t>(experts)),
+             std::span(ids.storage().data(r) + at, k), std::span(weights.storage().data(r) + at, k));
+    });
+  }
+
+  template <AnyTensor Rows, AnyTensor Positions, AnyTensor Offsets, AnyTensor X, AnyTensor Ids>
+  void dispatch(Rows& rows, Positions& positions, Offsets& offsets, const X& x, const Ids& ids) {
+    const index_t k = ids.local_extent(2), n = rows.local_extent(0), width = x.local_extent(2), experts = offsets.local_extent(0) - 1;
+    each_shard<Rows>([&](index_t r) {
+      const i32* id = ids.storage().data(r);
+      i32* at = offsets.storage().data(r);
+      i32* position = positions.storage().data(r);
+      std::fill_n(at, experts + 1, 0);
+      for (index_t i = 0; i < n; ++i) ++at[id[i] + 1];
+      for (index_t e = 0; e < experts; ++e) at[e + 1] += at[e];
+      std::vector<i32> next(at, at + experts);
+      for (index_t i = 0; i < n; ++i) position[i] = next[static_cast<std::size_t>(id[i])]++;
+      for (index_t i = 0; i < n; ++i)
+        std::copy_n(x.storage().data(r) + i / k * width, width, rows.storage().data(r) + position[i] * width);
+    });
+  }
+
+  template <AnyTensor Y, AnyTensor Rows, AnyTensor Positions, AnyTensor Weights>
+  void combine(Y& y, const Rows& rows, const Positions& positions, const Weights& weights) {
+    const index_t k = weights.local_extent(2);
+    each_row(y, [&](index_t r, index_t token, index_t width) {
+      f32* out = y.storage().data(r) + token * width;
+      for (index_t j = 0; j < k; ++j) {
+        const f32 w = weights.storage().data(r)[token * k + j];
+        const f32* in = rows.storage().data(r) + positions.storage().data(r)[token * k + j] * width;
+        if (j == 0)
+          for (index_t i = 0; i < width; ++i) out[i] = w * in[i];
+        else
+          for (index_t i = 0; i < width; ++i) out[i] += w * in[i];
+      }
+    });
+  }
+
+ private:
+  static constexpr index_t elementwise_grain = 8192;  // elements: some microseconds, what waking a thread costs
+
+  std::unique_ptr<host::ThreadPool> pool_;
+  std::shared_ptr<host::BufferPool> buffers_;
+  Traffic traffic_;
+
+  template <AnyTensor X, class F>
+  static void each_shard(F f) {
+    for (index_t r = 0; r < X::mesh::size; ++r) f(r);
+  }
+
+  /// f(rank, row, width) for every row of the last dimension.
+  template <AnyTensor X, class F>
+  void each_row(const X& x, F f) {
+    const index_t width = x.local_extent(X::rank - 1), rows = width ? x.local_extents().size() / width : 0;
+    each_shard<X>([&](index_t r) {
+      pool_->for_range(rows, std::max<index_t>(1, elementwise_grain / std::max<index_t>(1, width)), [&](index_t begin, index_t end) {
+        for (index_t i = begin; i < end; ++i) f(r, i, width);
+      });
+    });
+  }
+
+  template <class F, class Y, class... X>
+  static void apply(F& f, Y* out, index_t begin, index_t end, const X*... in) {
+    for (index_t i = begin; i < end; ++i) out[i] = Y(f(f32(in[i])...));
+  }
+
+  template <AnyTensor X>
+  static View<typename X::value_type, typename X::local_shape> view(const X& x, index_t rank) {
+    return {x.storage().data(rank), x.local_extents()};
+  }
+
+  template <AnyTensor Y, AnyTensor X, class Matrix>
+  void multiply(Y& y, index_t r, const X& x, const Matrix& w) {
+    using Problem = host::Problem<typename X::value_type, Matrix, typename Y::value_type>;
+    const index_t k = x.local_extent(X::rank - 1), n = y.local_extent(Y::rank - 1);
+    const Problem p[] = {{.x = x.storage().data(r), .ldx = k, .w = &w, .y = y.storage().data(r), .ldy = n,
+                          .rows = k ? x.local_extents().size() / k : 0}};
+    host::matmul<typename X::value_type, Matrix, typename Y::value_type>(*pool_, p, activations);
+  }
+};
+
+}  // namespace tess

@@ -1,0 +1,110 @@
+// The steps of attention that are no matmul: loading blocks of the cache as f32 panels, and the online softmax of a row.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <limits>
+
+#include "block_kernel.hpp"
+#include "vector_math.hpp"
+
+namespace tess::host::detail {
+
+inline constexpr index_t attention_block = 64;  // cache positions at a time: two panels
+
+/// One row of scores over a block of positions, and the running sums of that row.
+struct SoftmaxRow {
+  const f32* score;    // two panels of 32, `panel` apart
+  index_t panel;       // = rows * 32
+  index_t visible;     // positions that count, 1 … 64
+  f32 scale, cap;
+  f32* p;              // [64], out: exp(score - largest), 0 where invisible
+  f32* largest;        // in, out
+  f32* weight;         // in, out: sum of p
+  f32* value;          // [value_panels], `panel` apart, of 32: rescaled to the new largest
+  index_t value_panels;
+};
+
+struct AttentionKernels {
+  void (*load_keys)(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels);
+  void (*load_values)(const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels);
+  void (*softmax)(const SoftmaxRow& row);
+};
+
+/// k [count] rows `step` apart of head_dim -> [2][head_dim][32], zeros beyond count.
+TESS_ALWAYS_INLINE void load_keys_body(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
+  for (index_t c = 0; c < attention_block; ++c) {
+    f32* const to = panels + c / panel_columns * head_dim * panel_columns + c % panel_columns;
+    for (index_t d = 0; d < head_dim; ++d) to[d * panel_columns] = c < count ? static_cast<f32>(k[c * step + d]) : 0.0f;
+  }
+}
+
+/// v [count] rows `step` apart of head_dim -> [head_dim / 32 rounded up][64][32], zeros beyond head_dim.
+TESS_ALWAYS_INLINE void load_values_body(const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) {
+  for (index_t first = 0; first < head_dim; first += panel_columns, panels += attention_block * panel_columns)
+    for (index_t r = 0; r < count; ++r) {
+      f32* const to = panels + r * panel_columns;
+      const bf16* const from = v + r * step + first;
+      if (head_dim - first >= panel_columns)
+        for (index_t c = 0; c < panel_columns; ++c) to[c] = static_cast<f32>(from[c]);
+      else
+        for (index_t c = 0; c < panel_columns; ++c) to[c] = c < head_dim - first ? static_cast<f32>(from[c]) : 0.0f;
+    }
+}
+
+TESS_ALWAYS_INLINE void softmax_body(const SoftmaxRow& a) {
+  alignas(64) f32 x[attention_block];
+  std::memcpy(x, a.score, panel_columns * sizeof(f32));
+  std::memcpy(x + panel_columns, a.score + a.panel, panel_columns * sizeof(f32));
+  for (index_t i = 0; i < attention_block; ++i) x[i] *= a.scale;
+  if (a.cap != 0.0f) {
+    const f32 inverse = 1.0f / a.cap;
+    for (index_t i = 0; i < attention_block; ++i) x[i] = a.cap * Tanh::apply(x[i] * inverse);
+  }
+  for (index_t i = a.visible; i < attention_block; ++i) x[i] = -std::numeric_limits<f32>::infinity();
+  f32 lane[16];
+  for (index_t l = 0; l < 16; ++l) {
+    const f32 a01 = x[l] > x[l + 16] ? x[l] : x[l + 16], a23 = x[l + 32] > x[l + 48] ? x[l + 32] : x[l + 48];
+    lane[l] = a01 > a23 ? a01 : a23;
+  }
+  f32 largest = *a.largest;
+  for (const f32 value : lane) largest = value > largest ? value : largest;
+  for (index_t i = 0; i < attention_block; ++i) x[i] = Exp::apply(x[i] - largest);
+  std::memcpy(a.p, x, sizeof(x));
+  for (index_t l = 0; l < 16; ++l) lane[l] = (x[l] + x[l + 16]) + (x[l + 32] + x[l + 48]);
+  f32 sum = 0;
+  for (const f32 value : lane) sum += value;
+  if (largest == *a.largest) {
+    *a.weight += sum;
+    return;
+  }
+  const f32 factor = Exp::apply(*a.largest - largest);  // 0 for the first block
+  *a.weight = *a.weight * factor + sum;
+  *a.largest = largest;
+  for (index_t p = 0; p < a.value_panels; ++p)
+    for (index_t c = 0; c < panel_columns; ++c) a.value[p * a.panel + c] *= factor;
+}
+
+#if TESS_X86
+TESS_TARGET_AVX2 inline void load_keys_avx2(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
+  load_keys_body(k, step, count, head_dim, panels);
+}
+TESS_TARGET_AVX2 inline void load_values_avx2(const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) {
+  load_values_body(v, step, count, head_dim, panels);
+}
+TESS_TARGET_AVX2 inline void softmax_avx2(const SoftmaxRow& row) { softmax_body(row); }
+TESS_TARGET_AVX512 inline void load_values_avx512(const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) {
+  load_values_body(v, step, count, head_dim, panels);
+}
+TESS_TARGET_AVX512 inline void softmax_avx512(const SoftmaxRow& row) { softmax_body(row); }
+#endif
+
+inline AttentionKernels choose_attention_kernels([[maybe_unused]] const Cpu& cpu) {
+#if TESS_X86
+  if (cpu.isa == Isa::avx512) return {load_keys_avx2, load_values_avx512, softmax_avx512};
+  if (cpu.isa == Isa::avx2) return {load_keys_avx2, load_values_avx2, softmax_avx2};
+#endif
+  return {[](const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) { load_keys_body(k, step, count, head_dim, panels); },
+          [](const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) { load_values_body(v, step, count, head_dim, panels); },
+          [](const SoftmaxRow& row) { softmax_body(row); }};
+}
+
+}  // namespace tess::host::detail
