@@ -41,7 +41,7 @@ struct TransformerConfig {
   index_t num_q_heads = dyn;
   index_t num_kv_heads = dyn;
   index_t num_layers = dyn;
-  index_t vocab_size = 128 * 1024;
+  index_t vocab_size = 131072;
   double widening_factor = 4.0;
   double attn_output_multiplier = 1.0;
   Name name = {};
@@ -90,7 +90,7 @@ struct LanguageModelConfig {
 };
 
 /// The released model: 314 billion parameters (run.py of xai-org/grok-1).
-inline constexpr LanguageModelConfig grok_1{.model = {.emb_size = 48 * 128,
+inline constexpr LanguageModelConfig grok_1{.model = {.emb_size = 6144,
                                                       .key_size = 128,
                                                       .num_q_heads = 48,
                                                       .num_kv_heads = 8,
@@ -100,7 +100,7 @@ inline constexpr LanguageModelConfig grok_1{.model = {.emb_size = 48 * 128,
                                                       .num_experts = 8,
                                                       .num_selected_experts = 2,
                                                       .shard_activations = true},
-                                            .vocab_size = 128 * 1024,
+                                            .vocab_size = 131072,
                                             .sequence_len = 8192,
                                             .embedding_multiplier_scale = 78.38367176906169,
                                             .output_multiplier_scale = 0.5773502691896257,
@@ -135,7 +135,7 @@ inline constexpr LanguageModelConfig medium{.model = {.emb_size = 2048,
                                                       .num_experts = 8,
                                                       .num_selected_experts = 2,
                                                       .shard_activations = true},
-                                            .vocab_size = 128 * 1024,
+                                            .vocab_size = 131072,
                                             .sequence_len = 8192,
                                             .embedding_multiplier_scale = 45.254833995939045,
                                             .output_multiplier_scale = 0.5773502691896257,

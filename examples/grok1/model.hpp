@@ -50,6 +50,18 @@ GROK1_PATH(linear_1, "transformer/decoder_layer_0/linear_1/w");
 #undef GROK1_PATH
 }  // namespace path
 
+namespace detail {
+template <class C>
+struct routing {  // softmax over all experts, the k best, not renormalised; a configuration may name another policy `routing`
+  using type = nn::SoftmaxTopK<>;
+};
+template <class C>
+  requires requires { typename C::routing; }
+struct routing<C> {
+  using type = typename C::routing;
+};
+}  // namespace detail
+
 /// Every type of the model for one configuration, mesh and device. The specs come from the partition rules, by path.
 template <AnyConfig C, AnyMesh M, class D>
 struct Types {
@@ -70,7 +82,6 @@ struct Types {
   using Linear = nn::Linear<Param<Weight<G>, Shape<S...>, Path>>;
 
   using Norm = nn::RMSNorm<Param<f32, Shape<E>, path::norm>>;
-  using PostNorm = nn::RMSNorm<Param<f32, Shape<E>, path::norm>, f32>;  // added to the residual stream before it is rounded
   using FinalNorm = nn::RMSNorm<Param<f32, Shape<E>, path::final_norm>>;
 
   using MHABlock = nn::MultiHeadAttention<nn::Heads<c.num_q_heads, c.num_kv_heads, c.key_size>, Linear<path::query, column_groups, E, HQ>,
@@ -81,10 +92,11 @@ struct Types {
   using Experts =
       nn::GatedFeedForward<Linear<path::moe_linear, column_groups, X, E, F>, Linear<path::moe_linear_v, column_groups, X, E, F>,
                            Linear<path::moe_linear_1, row_groups, X, F, E>, nn::GeluTanh>;
-  using Router = nn::Router<Param<packed<f32>, Shape<E, X>, path::router>>;
+  using Router = nn::Router<Param<packed<f32>, Shape<E, X>, path::router>, typename detail::routing<C>::type>;
   using MoELayer = nn::MoELayer<Router, Experts>;
 
-  /// The residual stream [B, T, E]. Sharding it over `model` too costs two small all-reduces a norm and halves nothing else.
+  /// The residual stream [B, T, E]. Activations are f32 up to the caches: XLA keeps most of the reference's bf16 values unrounded too.
+  /// Sharded over `model` too (shard_activations), every norm sums one f32 a token over it.
   using Stream = std::conditional_t<c.shard_activations, P<data, None, model>, P<data, None, None>>;
   using Cache = nn::KVCache<ShardedTensor<bf16, Shape<dyn, dyn, c.num_kv_heads, c.key_size>, M, P<data, None, model, None>, D>>;
   using Tokens = ShardedTensor<i32, Shape<dyn, dyn>, M, P<None, None>, D>;
@@ -100,9 +112,9 @@ struct DecoderLayer {
   typename T::MHABlock attention{};
   std::conditional_t<is_moe, typename T::MoELayer, typename T::DenseBlock> feed_forward{};
   typename T::Norm norm{};        // before attention
-  typename T::PostNorm norm_1{};  // after it
+  typename T::Norm norm_1{};  // after it
   typename T::Norm norm_2{};      // before the feed-forward block
-  typename T::PostNorm norm_3{};  // after it
+  typename T::Norm norm_3{};  // after it
 
   template <class X>
   constexpr X operator()(D& dev, const X& h, typename T::Cache& cache, Segments rows) const {
@@ -150,7 +162,7 @@ struct Transformer {
 /// Tied embeddings: tokens to vectors, vectors to logits.
 template <AnyConfig C, AnyMesh M, class D>
 using InOutEmbed =
-    nn::Embedding<ShardedTensor<packed<bf16>, Shape<C::value.vocab_size, C::value.model.emb_size>, M,
+    nn::Embedding<ShardedTensor<table<bf16>, Shape<C::value.vocab_size, C::value.model.emb_size>, M,
                                 spec_for<PARTITION_RULES, path::embeddings>, D>>;
 
 /// Which logits a call returns: of every token, or of the last one of each row.
@@ -207,7 +219,7 @@ struct LanguageModel {
   constexpr auto operator()(D& dev, const typename T::Tokens& tokens, Memory<C, M, D>& memory, Segments rows) const {
     const auto embedded = reshard<typename T::Stream>(dev, in_out_embed(dev, tokens));  // [B, T, E]
     const f32 in = bf16(static_cast<f32>(config.embedding_multiplier_scale)), out = bf16(static_cast<f32>(config.output_multiplier_scale));
-    const auto h = transformer(dev, map<bf16>(dev, [in](f32 v) { return v * in; }, embedded), memory, rows);
+    const auto h = transformer(dev, map<f32>(dev, [in](f32 v) { return v * in; }, embedded), memory, rows);
     const auto head = [&](const auto& x) {
       const auto logits = in_out_embed.template attend<typename T::Logits>(dev, rms_norm(dev, x));
       return map<bf16>(dev, [out](f32 v) { return v * out; }, logits);  // [B, T or 1, V]

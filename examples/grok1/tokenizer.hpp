@@ -1,5 +1,5 @@
-// SentencePiece behind three words: load, encode, decode; and a decoder for streams, which yields whole characters
-// only. SPDX-License-Identifier: Apache-2.0
+// SentencePiece: load, encode, decode, and a decoder for streams that yields whole characters only.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <sentencepiece_processor.h>
 
@@ -154,7 +154,7 @@ class StreamDecoder {
 
   /// The rest: a character that was cut off appears as U+FFFD. The decoder is then as new.
   std::string finish() {
-    const std::string text = take_characters(true);
+    std::string text = take_characters(true);
     started_ = false;
     silent_.clear();
     return text;

@@ -212,7 +212,8 @@ TEST_SUITE("files of the reference's own writer") {
     std::ostringstream out;
     PickleWriter(out, {.quantized_module = "model", .numpy_module = "numpy._core.multiarray"})
         .write_quantized({2, 1}, from_memory(as_bytes("ab")), {1, 1}, from_memory(as_bytes("cd")));
-    const Leaf leaf = parse(out.str());
+    const std::string file = out.str();
+    const Leaf leaf = parse(file);
     CHECK(values_as<int>(leaf.weight) == std::vector<int>{'a', 'b'});
   }
 

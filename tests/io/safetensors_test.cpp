@@ -76,9 +76,10 @@ TEST_CASE("the reference's goldens") {
 }
 
 TEST_CASE("a scalar, an empty array, an empty file of arrays") {
-  const auto arrays = parse(file_of(R"({"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
-                                    R"("e":{"dtype":"F64","shape":[0,7],"data_offsets":[4,4]}})",
-                                    "1234"));
+  const std::string file = file_of(R"({"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
+                                   R"("e":{"dtype":"F64","shape":[0,7],"data_offsets":[4,4]}})",
+                                   "1234");
+  const auto arrays = parse(file);
   CHECK(describe(arrays[0].array) == "f64[0, 7]");
   CHECK(describe(arrays[1].array) == "f32[]");
   CHECK(parse(file_of("{}", "")).empty());

@@ -50,12 +50,12 @@ struct PlanProblem {
   }
 };
 
-/// A spec as one word: the axes of each dimension in digits of three bits, a 7 after each dimension, then the pending axes.
+/// A spec as one word: the axes of each dimension as digits 1 to 6 of three bits, a 7 after each dimension, then the pending axes.
 using SpecCode = unsigned long long;
 constexpr SpecCode encode(const SpecValue& s) {
   SpecCode code = 0;
   for (int d = 0; d < s.rank; ++d) {
-    code = code << (3 * s[d].count) | s[d].digits;
+    for (int i = 0; i < s[d].count; ++i) code = code << 3 | static_cast<SpecCode>(s[d][i] + 1);
     code = code << 3 | 7u;
   }
   return code << max_mesh_axes | s.partial;

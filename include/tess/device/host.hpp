@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "device.hpp"
+#include "host/apply.hpp"
 #include "host/attention.hpp"
 #include "host/elementwise.hpp"
 #include "host/exchange.hpp"
 #include "host/gemm.hpp"
+#include "host/pack.hpp"
 #include "host/storage.hpp"
 #include "host/thread_pool.hpp"
 
@@ -29,6 +31,7 @@ class Host {
  public:
   template <class T>
   using storage = host::Storage<T>;
+
 
   /// threads = 0: one for each processor.
   explicit Host(int threads = 0) : pool_(std::make_unique<host::ThreadPool>(threads)), buffers_(std::make_shared<host::BufferPool>()) {}
@@ -79,7 +82,7 @@ class Host {
   void map(F f, Y& y, const X&... x) {
     each_shard<Y>([&](index_t r) {
       pool_->for_range(y.local_extents().size(), elementwise_grain, [&, out = y.storage().data(r)](index_t begin, index_t end) {
-        apply(f, out, begin, end, static_cast<const typename X::value_type*>(x.storage().data(r))...);
+        host::apply(f, out + begin, end - begin, static_cast<const typename X::value_type*>(x.storage().data(r)) + begin...);
       });
     });
   }
@@ -119,7 +122,7 @@ class Host {
   }
   template <AnyTensor Y, AnyTensor X, AnyTensor Table>
   void matmul_rows(Y& y, const X& x, const Table& table) {
-    each_shard<Y>([&](index_t r) { multiply(y, r, x, table.storage().matrices(r)[0]); });
+    each_shard<Y>([&](index_t r) { multiply(y, r, x, table.storage().table_of(r).columns); });
   }
 
   template <AnyTensor Y, AnyTensor X, AnyTensor W, AnyTensor Offsets>
@@ -135,7 +138,7 @@ class Host {
         if (at[e + 1] > at[e])
           problems.push_back({.x = x.storage().data(r) + at[e] * k, .ldx = k, .w = &experts[e],
                               .y = y.storage().data(r) + at[e] * n, .ldy = n, .rows = at[e + 1] - at[e]});
-      host::matmul<typename X::value_type, Matrix, typename Y::value_type>(*pool_, problems, activations);
+      host::matmul(*pool_, std::span<const Problem>(problems), activations);
     });
   }
 
@@ -145,7 +148,7 @@ class Host {
     const index_t width = y.local_extent(Y::rank - 1), vocabulary = table.local_extent(0);
     each_shard<Y>([&](index_t r) {
       const index_t first = shard_index<M>(Table::sharding[0], r) * vocabulary;
-      const auto& rows = table.storage().matrices(r)[0];
+      const host::Table& rows = table.storage().table_of(r);
       const i32* id = ids.storage().data(r);
       for (index_t i = 0; i < ids.local_extents().size(); ++i)
         if (id[i] < 0 || id[i] >= table.extent(0)) fail("[take] token id ", id[i], " is outside the table of ", table.extent(0), " rows");
@@ -153,7 +156,7 @@ class Host {
         for (index_t i = begin; i < end; ++i) {
           auto* out = y.storage().data(r) + i * width;
           if (id[i] < first || id[i] >= first + vocabulary) std::fill_n(out, width, typename Y::value_type{});
-          else host::unpack_column(rows, id[i] - first, out);
+          else rows.copy_row(id[i] - first, out);
         }
       });
     });
@@ -162,7 +165,7 @@ class Host {
   template <AnyTensor Y, AnyTensor X>
   void sum_squares(Y& y, const X& x) {
     each_row(x, [&](index_t r, index_t row, index_t width) {
-      y.storage().data(r)[row] = host::sum_squares(x.storage().data(r) + row * width, width);
+      y.storage().data(r)[row] = static_cast<f32>(host::sum_of_squares(x.storage().data(r) + row * width, width));
     });
   }
   /// y = x · rsqrt(sums / D + eps) · scale, D the whole width.
@@ -171,22 +174,22 @@ class Host {
     const f32 all = static_cast<f32>(x.extent(X::rank - 1));
     each_row(x, [&](index_t r, index_t row, index_t width) {
       const f32 factor = 1.0f / std::sqrt(sums.storage().data(r)[row] / all + eps);
-      const auto* in = x.storage().data(r) + row * width;
-      const f32* s = scale.storage().data(r);
-      auto* out = y.storage().data(r) + row * width;
-      for (index_t i = 0; i < width; ++i) out[i] = typename Y::value_type(f32(in[i]) * factor * s[i]);
+      host::scale_row(x.storage().data(r) + row * width, scale.storage().data(r), factor, y.storage().data(r) + row * width, width);
     });
   }
 
   template <AnyTensor Y, AnyTensor X, class Rows>
   void rotary(Y& y, const X& x, const Rows& rows, f32 base) {
     const index_t batch = x.local_extent(0), tokens = x.local_extent(1), heads = x.local_extent(2), width = x.local_extent(3);
-    std::vector<index_t> positions(static_cast<std::size_t>(batch * tokens));
+    const host::Rotary turn(width, base);
     each_shard<Y>([&](index_t r) {
       const index_t first = shard_index<typename X::mesh>(X::sharding[0], r) * batch;
-      for (index_t b = 0; b < batch; ++b)
-        for (index_t t = 0; t < tokens; ++t) positions[static_cast<std::size_t>(b * tokens + t)] = rows[first + b].start + t;
-      host::rotary(*pool_, x.storage().data(r), y.storage().data(r), positions, heads, width, base);
+      pool_->for_range(batch * tokens, std::max<index_t>(1, elementwise_grain / (heads * width)), [&](index_t begin, index_t end) {
+        for (index_t i = begin; i < end; ++i) {
+          const index_t position = rows[first + i / tokens].start + i % tokens, at = i * heads * width;
+          turn.apply(x.storage().data(r) + at, y.storage().data(r) + at, &position, 1, heads);
+        }
+      });
     });
   }
 
@@ -206,15 +209,23 @@ class Host {
 
   template <AnyTensor Y, AnyTensor Q, AnyTensor K, AnyTensor V, class Rows, class Options>
   void attention(Y& y, const Q& q, const K& keys, const V& values, const Rows& rows, const Options& options) {
-    const index_t batch = q.local_extent(0), slots = keys.local_extent(0);
-    std::vector<host::AttentionRow> local(static_cast<std::size_t>(batch));
+    const auto batch = static_cast<std::size_t>(q.local_extent(0));
+    std::vector<index_t> slot(batch), start(batch), count(batch);
     each_shard<Y>([&](index_t r) {
       const index_t part = shard_index<typename Q::mesh>(Q::sharding[0], r);
-      for (index_t b = 0; b < batch; ++b) {
-        const auto& row = rows[part * batch + b];
-        local[static_cast<std::size_t>(b)] = {row.slot - part * slots, row.start, row.count};
+      for (std::size_t b = 0; b < batch; ++b) {
+        const auto& row = rows[part * q.local_extent(0) + static_cast<index_t>(b)];
+        slot[b] = row.slot - part * keys.local_extent(0);
+        start[b] = row.start;
+        count[b] = row.count;
       }
-      host::attention(*pool_, view(q, r), view(keys, r), view(values, r), view(y, r), local, {options.scale, options.cap});
+      host::Attention<typename Y::value_type, typename Q::value_type> a;
+      a.batch = q.local_extent(0), a.queries = q.local_extent(1), a.heads = q.local_extent(2), a.head_dim = q.local_extent(3);
+      a.slots = keys.local_extent(0), a.capacity = keys.local_extent(1), a.kv_heads = keys.local_extent(2);
+      a.q = q.storage().data(r), a.k = keys.storage().data(r), a.v = values.storage().data(r), a.out = y.storage().data(r);
+      a.slot = slot.data(), a.start = start.data(), a.count = count.data();
+      a.scale = options.scale, a.cap = options.cap;
+      host::attention(*pool_, a);
     });
   }
 
@@ -223,8 +234,11 @@ class Host {
     const auto k = static_cast<std::size_t>(ids.local_extent(2));
     each_row(logits, [&](index_t r, index_t row, index_t experts) {
       const std::size_t at = static_cast<std::size_t>(row) * k;
-      choose(std::span(logits.storage().data(r) + row * experts, static_cast<std::size_t>(experts)),
-             std::span(ids.storage().data(r) + at, k), std::span(weights.storage().data(r) + at, k));
+      const std::span<const f32> scores(logits.storage().data(r) + row * experts, static_cast<std::size_t>(experts));
+      const std::span<i32> chosen(ids.storage().data(r) + at, k);
+      const std::span<f32> shares(weights.storage().data(r) + at, k);
+      if constexpr (requires { choose(row, scores, chosen, shares); }) choose(row, scores, chosen, shares);
+      else choose(scores, chosen, shares);
     });
   }
 
@@ -284,23 +298,13 @@ class Host {
     });
   }
 
-  template <class F, class Y, class... X>
-  static void apply(F& f, Y* out, index_t begin, index_t end, const X*... in) {
-    for (index_t i = begin; i < end; ++i) out[i] = Y(f(f32(in[i])...));
-  }
-
-  template <AnyTensor X>
-  static View<typename X::value_type, typename X::local_shape> view(const X& x, index_t rank) {
-    return {x.storage().data(rank), x.local_extents()};
-  }
-
   template <AnyTensor Y, AnyTensor X, class Matrix>
   void multiply(Y& y, index_t r, const X& x, const Matrix& w) {
     using Problem = host::Problem<typename X::value_type, Matrix, typename Y::value_type>;
     const index_t k = x.local_extent(X::rank - 1), n = y.local_extent(Y::rank - 1);
     const Problem p[] = {{.x = x.storage().data(r), .ldx = k, .w = &w, .y = y.storage().data(r), .ldy = n,
                           .rows = k ? x.local_extents().size() / k : 0}};
-    host::matmul<typename X::value_type, Matrix, typename Y::value_type>(*pool_, p, activations);
+    host::matmul(*pool_, std::span<const Problem>(p), activations);
   }
 };
 

@@ -103,29 +103,27 @@ void load(Host& dev, ShardedTensor<packed<E>, S, M, P, Host>& x, const Leaf& lea
   x = X(extents, host::Storage<packed<E>>(std::move(shards)));
 }
 
-/// Fills a table [V, D] for lookups and products with its rows (ops/take.hpp); f32 leaves are rounded to bf16 as the
-/// reference does.
+/// Fills an embedding [V, D]: packed as bf16 for the head; lookups of an f32 leaf read the mapped file, which stays open.
 template <class S, class M, class P>
-void load_table(Host& dev, ShardedTensor<packed<bf16>, S, M, P, Host>& x, const Leaf& leaf, const std::string& name) {
-  using X = ShardedTensor<packed<bf16>, S, M, P, Host>;
+void load(Host& dev, ShardedTensor<table<bf16>, S, M, P, Host>& x, const Leaf& leaf, const std::string& name) {
+  using X = ShardedTensor<table<bf16>, S, M, P, Host>;
   const ArrayView& w = leaf.weight;
   const auto extents = detail::checked_extents(x, w, name);
+  if (leaf.scales || (w.dtype != DType::f32 && w.dtype != DType::bf16)) fail(name, ": expected f32 or bf16, found ", describe(w));
   const auto size = static_cast<index_t>(size_of(w.dtype));
-  if (leaf.scales || (w.dtype != DType::f32 && w.dtype != DType::bf16))
-    fail(name, ": expected f32 or bf16, found ", describe(w));
+  const index_t stride = extents[1] * size;
   auto shards = detail::per_distinct_slice<X>(extents, [&](const auto& slice) {
-    const std::byte* at = w.data.data() + (slice[0].begin * extents[1] + slice[1].begin) * size;
-    auto matrices = std::make_shared<std::vector<host::PackedBf16>>();
-    const index_t stride = extents[1] * size;
-    if (w.dtype == DType::f32)
-      matrices->push_back(
-          host::pack<bf16>(dev.pool(), host::Source<f32, true>{at, stride}, slice[1].size(), slice[0].size()));
-    else
-      matrices->push_back(
-          host::pack<bf16>(dev.pool(), host::Source<bf16, true>{at, stride}, slice[1].size(), slice[0].size()));
-    return std::shared_ptr<const std::vector<host::PackedBf16>>(std::move(matrices));
+    const std::byte* at = w.data.data() + slice[0].begin * stride + slice[1].begin * size;
+    auto t = std::make_shared<host::Table>();
+    if (w.dtype == DType::f32) {
+      t->columns = host::pack<bf16>(dev.pool(), host::Source<f32, true>{at, stride}, slice[1].size(), slice[0].size());
+      t->rows = at, t->stride = stride, t->owner = w.owner;
+    } else {
+      t->columns = host::pack<bf16>(dev.pool(), host::Source<bf16, true>{at, stride}, slice[1].size(), slice[0].size());
+    }
+    return std::shared_ptr<const host::Table>(std::move(t));
   });
-  x = X(extents, host::Storage<packed<bf16>>(std::move(shards)));
+  x = X(extents, host::Storage<table<bf16>>(std::move(shards)));
 }
 
 /// Fills a plain f32 tensor of rank 1, e.g. the scale of a norm.

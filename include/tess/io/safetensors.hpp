@@ -82,6 +82,7 @@ inline ArrayView entry(const Json& json, std::span<const std::byte> data, std::s
 inline void check_coverage(std::string_view name, const std::vector<NamedArray>& arrays, std::size_t begin,
                            std::size_t end) {
   std::vector<const NamedArray*> order;
+  order.reserve(arrays.size());
   for (const NamedArray& a : arrays) order.push_back(&a);
   auto last_byte = [](const NamedArray* a) { return a->array.offset + a->array.data.size(); };
   std::sort(order.begin(), order.end(), [&](const NamedArray* a, const NamedArray* b) {
@@ -147,6 +148,7 @@ class SafetensorsFile {
   [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
   [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> all;
+    all.reserve(arrays_.size());
     for (const NamedArray& a : arrays_) all.push_back(a.name);
     return all;
   }

@@ -7,19 +7,19 @@
 
 namespace tess::nn {
 
-/// table [V, D]. ids i32 [B, T] -> bf16 [B, T, D]; an axis on D gives a column shard, an axis on V a pending sum (ops/take.hpp).
-template <AnyTensor Table>
+/// table [V, D] (element type table<bf16>). ids i32 [B, T] -> f32 [B, T, D]; an axis on D gives a column shard, an axis on V a pending sum (ops/take.hpp).
+template <AnyTensor Rows>
 struct Embedding {
-  Table table{};
+  Rows table{};
 
   template <class D, class Ids>
   constexpr auto operator()(D& dev, const Ids& ids) const {
-    return take<bf16>(dev, table, ids);
+    return take(dev, table, ids);
   }
   /// The tied head: x [B, T, D] -> f32 [B, T, V], the sum over D's axes finished into Out.
   template <AnySpec Out, class D, class X>
   constexpr auto attend(D& dev, const X& x) const {
-    return reshard<Out>(dev, matmul_rows(dev, reshard<row_contracting_spec<X, Table>>(dev, x), table));
+    return reshard<Out>(dev, matmul_rows(dev, reshard<row_contracting_spec<X, Rows>>(dev, x), table));
   }
   template <class F>
   void parameters(const Scope& scope, F&& f) {

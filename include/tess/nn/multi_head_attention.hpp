@@ -22,10 +22,11 @@ struct KVCache {
   C keys{}, values{};
 };
 
-/// x bf16 [B, T, E] P<b, None, *> -> f32 [B, T, E] P<b', None, n, Partial<k>>, where w_o is P<k, n>: the caller finishes the sum into the
+/// x [B, T, E] P<b, None, *> -> f32 [B, T, E] P<b', None, n, Partial<k>>, where w_o is P<k, n>: the caller finishes the sum into the
 /// spec it wants. Weights: query [E, HQ·D], key and value [E, HK·D] P<e, h>, linear [HQ·D, E] P<h, n>; heads are sharded over h, whole
 /// heads a device. The cache is P<b, None, h, None>.
 /// Bytes: x to P<.., e>, the projections' sums over e, and the batch to w_o's axes; none of them on a mesh that shards only heads.
+/// Keys and values are rounded once, into the cache; everything else stays in f32.
 /// Options: scale and cap (cap · tanh(score / cap), 0 for none).
 /// Source: Vaswani et al., arXiv 1706.03762; Ainslie et al., arXiv 2305.13245; Grok-1's model.py, class MultiHeadAttention.
 template <class H, class Query, class Key, class Value, class Output, class Rotary = RotaryEmbedding<>>
@@ -44,9 +45,9 @@ struct MultiHeadAttention {
     const auto v = heads<H::key_value>(project<head_spec<X, Key>>(dev, value, in), key_value_heads);
     append_to_cache(dev, cache.values, cast<bf16>(dev, v), rows);  // [B, T, HK, D]
     const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in), key_value_heads);
-    append_to_cache(dev, cache.keys, rotary(dev, k, rows), rows);
+    append_to_cache(dev, cache.keys, cast<bf16>(dev, rotary(dev, k, rows)), rows);
     const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in), query_heads);
-    const auto mixed = attention<bf16>(dev, rotary(dev, q, rows), cache.keys, cache.values, rows, options);  // [B, T, HQ, D]
+    const auto mixed = attention<f32>(dev, rotary(dev, q, rows), cache.keys, cache.values, rows, options);  // [B, T, HQ, D]
     const auto joined = merge<2>(mixed);                                                                       // [B, T, HQ·D]
     return linear(dev, reshard<contracting_spec<decltype(joined), decltype(linear.weight)>>(dev, joined));
   }

@@ -8,7 +8,7 @@ namespace tess::nn {
 
 /// x [..., D] -> Y [..., D] under x's spec; scale f32 [D]. Statistics in f32. Where D is sharded, one all-reduce of an f32 a row.
 /// Source: Zhang and Sennrich, arXiv 1910.07467.
-template <AnyTensor Scale, class Y = bf16>
+template <AnyTensor Scale, class Y = f32>
 struct RMSNorm {
   Scale scale{};
   f32 eps = 1e-5f;

@@ -7,7 +7,7 @@ namespace tess::nn {
 
 /// x [B, T, H, D] -> Y [B, T, H, D] under x's spec; D even and unsharded. Token t of row b stands at rows[b].start + t.
 /// Source: Su et al., arXiv 2104.09864, half-split as in GPT-NeoX and Grok-1.
-template <class Y = bf16>
+template <class Y = f32>
 struct RotaryEmbedding {
   f32 base = 10000;
 

@@ -16,13 +16,15 @@ struct SoftmaxTopK {
     f32 largest = logits[0], sum = 0;
     for (const f32 v : logits) largest = v > largest ? v : largest;
     for (const f32 v : logits) sum += std::exp(v - largest);
+    const auto probability = [&](i32 e) { return std::exp(logits[static_cast<std::size_t>(e)] - largest) / sum; };
     for (std::size_t j = 0; j < experts.size(); ++j) {
       i32 best = -1;
       for (i32 e = 0; e < static_cast<i32>(logits.size()); ++e)
-        if (!taken(experts.first(j), e) && (best < 0 || logits[static_cast<std::size_t>(e)] > logits[static_cast<std::size_t>(best)]))
+        if (!taken(experts.first(j), e) && (best < 0 || probability(e) > weights[j])) {
           best = e;
+          weights[j] = probability(e);
+        }
       experts[j] = best;
-      weights[j] = std::exp(logits[static_cast<std::size_t>(best)] - largest) / sum;
     }
     if constexpr (Normalize) {
       f32 total = 0;

@@ -63,7 +63,8 @@ template <class G>
 concept AnyGrouped = detail::is_grouped<std::remove_cv_t<G>>;
 
 /// logits f32 [B, T, E] -> the k experts of every token. `choose(logits, experts, weights)` is called on one row at a time with spans
-/// of E, k and k; it is the routing policy (nn/router.hpp). E unsharded.
+/// of E, k and k; it is the routing policy (nn/router.hpp). A policy that takes four arguments is told the number of the token on its
+/// device first. E unsharded.
 template <class D, class Choose, AnyTensor Logits>
 constexpr auto route(D& dev, const Logits& logits, index_t k, Choose choose) {
   static_assert(Logits::rank == 3, "[route] logits are [batch, tokens, experts]");

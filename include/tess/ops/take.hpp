@@ -41,15 +41,15 @@ struct contracting_rows {
 };
 }  // namespace detail
 
-/// ids i32 [B...], table [V, D] (packed by rows) -> Y [B..., D]. No bytes move: an axis on V leaves a pending sum, an axis on D a
-/// column shard. An axis may not shard both the ids and the table. Throws Error for an id outside [0, V).
-template <class Y, class D, AnyTensor Ids, AnyTensor Table>
+/// ids i32 [B...], table [V, D] -> f32 [B..., D], the rows as the checkpoint has them. No bytes move: an axis on V leaves a pending sum,
+/// an axis on D a column shard. An axis may not shard both the ids and the table. Throws Error for an id outside [0, V).
+template <class D, AnyTensor Ids, AnyTensor Table>
 constexpr auto take(D& dev, const Table& table, const Ids& ids) {
   static_assert(detail::holds_or<(!(Ids::sharding.used() & Table::sharding.used())), result_would_use_a_mesh_axis_twice<lhs<typename Ids::spec>, rhs<typename Table::spec>>>::ok);
   using S = decltype(detail::append_dim<typename Ids::shape, detail::static_extent<typename Table::shape>(1)>(
       std::make_integer_sequence<int, Ids::rank>{}));
   using M = typename Ids::mesh;
-  using R = ShardedTensor<Y, S, M, spec_type<M, detail::take_spec<Ids, Table>>, typename Ids::device>;
+  using R = ShardedTensor<f32, S, M, spec_type<M, detail::take_spec<Ids, Table>>, typename Ids::device>;
   std::array<index_t, static_cast<std::size_t>(S::rank)> all{};
   for (int d = 0; d < Ids::rank; ++d) all[static_cast<std::size_t>(d)] = ids.extent(d);
   all.back() = table.extent(1);

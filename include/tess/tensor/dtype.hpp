@@ -59,13 +59,27 @@ inline constexpr bool is_packed = false;
 template <class T>
 inline constexpr bool is_packed<packed<T>> = true;
 
-/// The type of the numbers: `packed<T>` holds T.
+/// An embedding `[V, D]`: its rows as the checkpoint has them, for lookups, and packed as T for products with every row.
+template <class T>
+struct table {
+  using element = T;
+};
+template <class T>
+inline constexpr bool is_table = false;
+template <class T>
+inline constexpr bool is_table<table<T>> = true;
+
+/// The type of the numbers: `packed<T>` and `table<T>` hold T.
 template <class T>
 struct unpacked {
   using type = T;
 };
 template <class T>
 struct unpacked<packed<T>> {
+  using type = T;
+};
+template <class T>
+struct unpacked<table<T>> {
   using type = T;
 };
 template <class T>

@@ -1,5 +1,5 @@
-// The configurations as constants: the reference's defaults, its official sizes, and the width of its feed-forward
-// blocks. SPDX-License-Identifier: Apache-2.0
+// The configurations as constants: the reference's defaults, its official sizes, the feed-forward width.
+// SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
 #include <string>

@@ -14,12 +14,12 @@ namespace tess::host {
 
 /// One call. Query t of row b is at position start[b] + t and sees the cache positions 0 … start[b] + t of slot[b],
 /// which must hold its own key and value already. Query head h uses key/value head h / (heads / kv_heads).
-template <class Y>
+template <class Y, class Q = bf16>
 struct Attention {
   index_t batch = 0, queries = 0;               // B rows of T queries
   index_t heads = 0, kv_heads = 0, head_dim = 0;
   index_t slots = 0, capacity = 0;              // of the cache
-  const bf16* q = nullptr;                      // [batch, queries, heads, head_dim]
+  const Q* q = nullptr;                         // [batch, queries, heads, head_dim], bf16 or f32
   const bf16* k = nullptr;                      // [slots, capacity, kv_heads, head_dim]
   const bf16* v = nullptr;                      // [slots, capacity, kv_heads, head_dim]
   Y* out = nullptr;                             // [batch, queries, heads * head_dim], bf16 or f32
@@ -66,10 +66,10 @@ inline void merge(const AttentionSums& sums, const AttentionSums& part, index_t 
 }
 
 /// Computes items for one call; holds what is the same for all of them.
-template <class Y>
+template <class Y, class Q>
 class AttentionTask {
  public:
-  explicit AttentionTask(const Attention<Y>& a)
+  explicit AttentionTask(const Attention<Y, Q>& a)
       : a_(a), group_(a.heads / a.kv_heads), value_panels_((a.head_dim + panel_columns - 1) / panel_columns),
         chunks_((a.head_dim + block_rows - 1) / block_rows), kernels_(choose_attention_kernels(cpu())),
         block_(choose_method<f32, f32>(cpu(), Activations::two_terms).block) {}
@@ -139,7 +139,7 @@ class AttentionTask {
     const index_t rows = this->rows(item);
     for (index_t r = 0; r < rows; ++r) {
       const index_t t = item.first + r / group_, head = item.kv_head * group_ + r % group_;
-      const bf16* from = a_.q + ((item.b * a_.queries + t) * a_.heads + head) * a_.head_dim;
+      const Q* from = a_.q + ((item.b * a_.queries + t) * a_.heads + head) * a_.head_dim;
       for (index_t d = 0; d < a_.head_dim; ++d) q[(d / block_rows * rows + r) * block_rows + d % block_rows] = from[d];
     }
   }
@@ -148,14 +148,14 @@ class AttentionTask {
     block_({reinterpret_cast<const std::uint32_t*>(x), nullptr, rows, reinterpret_cast<const std::byte*>(w), depth, nullptr, y});
   }
 
-  const Attention<Y>& a_;
+  const Attention<Y, Q>& a_;
   index_t group_, value_panels_, chunks_;
   AttentionKernels kernels_;
   BlockKernel block_;
 };
 
-template <class Y>
-void check(const Attention<Y>& a) {
+template <class Y, class Q>
+void check(const Attention<Y, Q>& a) {
   if (a.kv_heads <= 0 || a.heads % a.kv_heads != 0 || a.head_dim <= 0)
     fail("attention: ", a.heads, " query heads of ", a.head_dim, " do not divide among ", a.kv_heads, " key/value heads.");
   for (index_t b = 0; b < a.batch; ++b) {
@@ -172,10 +172,10 @@ void check(const Attention<Y>& a) {
 /// out = softmax(cap(scale * q k^T)) v, all in f32 over bf16 inputs. Memory: a few blocks of 64 positions a thread, never
 /// [T, T]. The order of every sum depends on the position alone: a query's result is the same alone or in a batch, in a
 /// prompt or decoded, with any number of threads. Throws `Error` if a row does not fit the cache.
-template <class Y>
-void attention(ThreadPool& pool, const Attention<Y>& a) {
+template <class Y, class Q>
+void attention(ThreadPool& pool, const Attention<Y, Q>& a) {
   detail::check(a);
-  const detail::AttentionTask<Y> task(a);
+  const detail::AttentionTask<Y, Q> task(a);
   std::vector<detail::AttentionItem> items;
   index_t most_splits = 1;
   for (index_t b = 0; b < a.batch; ++b) {

@@ -84,6 +84,57 @@ TESS_ALWAYS_INLINE void softmax_body(const SoftmaxRow& a) {
 }
 
 #if TESS_X86
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push  // g++ 12 takes its own _mm512_undefined_*() for a mistake (bug 105593)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+/// Transposes 16 rows of 16 words: rows become columns.
+TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void transpose(__m512i (&r)[16]) {
+  __m512i a[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    a[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i)  // r[4 i + c]: column 4 lane + c of rows 4 i … 4 i + 3
+    r[i] = i % 2 == 0 ? _mm512_unpacklo_epi64(a[i / 4 * 4 + i % 4 / 2], a[i / 4 * 4 + i % 4 / 2 + 2])
+                      : _mm512_unpackhi_epi64(a[i / 4 * 4 + i % 4 / 2], a[i / 4 * 4 + i % 4 / 2 + 2]);
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    const __m512i even0 = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), odd0 = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xdd);
+    const __m512i even1 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88), odd1 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xdd);
+    r[c] = _mm512_shuffle_i32x4(even0, even1, 0x88);
+    r[4 + c] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
+    r[8 + c] = _mm512_shuffle_i32x4(even0, even1, 0xdd);
+    r[12 + c] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
+  }
+}
+
+/// 16 positions by 32 values at a time, transposed as words of two bf16.
+TESS_TARGET_AVX512 inline void load_keys_avx512(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
+  for (index_t c = 0; c < attention_block; c += 16) {
+    f32* const to = panels + c / panel_columns * head_dim * panel_columns + c % panel_columns;
+    for (index_t d = 0; d < head_dim; d += 32) {
+      const index_t rest = head_dim - d;
+      const __mmask32 mask = rest >= 32 ? ~0u : (1u << rest) - 1;
+      __m512i rows[16];
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i)
+        rows[i] = _mm512_maskz_loadu_epi16(c + i < count ? mask : 0, k + (c + i < count ? c + i : 0) * step + d);
+      transpose(rows);
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) {
+        if (2 * i < rest) _mm512_storeu_si512(to + (d + 2 * i) * panel_columns, _mm512_slli_epi32(rows[i], 16));
+        if (2 * i + 1 < rest)
+          _mm512_storeu_si512(to + (d + 2 * i + 1) * panel_columns, _mm512_and_si512(rows[i], _mm512_set1_epi32(-65536)));
+      }
+    }
+  }
+}
+
 TESS_TARGET_AVX2 inline void load_keys_avx2(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
   load_keys_body(k, step, count, head_dim, panels);
 }
@@ -95,11 +146,14 @@ TESS_TARGET_AVX512 inline void load_values_avx512(const bf16* v, index_t step, i
   load_values_body(v, step, count, head_dim, panels);
 }
 TESS_TARGET_AVX512 inline void softmax_avx512(const SoftmaxRow& row) { softmax_body(row); }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 #endif
 
 inline AttentionKernels choose_attention_kernels([[maybe_unused]] const Cpu& cpu) {
 #if TESS_X86
-  if (cpu.isa == Isa::avx512) return {load_keys_avx2, load_values_avx512, softmax_avx512};
+  if (cpu.isa == Isa::avx512) return {load_keys_avx512, load_values_avx512, softmax_avx512};
   if (cpu.isa == Isa::avx2) return {load_keys_avx2, load_values_avx2, softmax_avx2};
 #endif
   return {[](const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) { load_keys_body(k, step, count, head_dim, panels); },

@@ -93,4 +93,30 @@ class Storage<packed<E>> {
   std::vector<std::shared_ptr<const std::vector<Matrix>>> shards_;
 };
 
+/// One shard of an embedding: packed for the head, and where its rows lie in the checkpoint that is still mapped.
+struct Table {
+  PackedBf16 columns;             // [D, V]
+  const std::byte* rows = nullptr;  // [V, D] f32 at any address; nullptr: take them from `columns`
+  index_t stride = 0;             // bytes from row to row
+  std::shared_ptr<const void> owner;
+
+  /// Row v, in f32.
+  void copy_row(index_t v, f32* out) const {
+    if (rows) std::memcpy(out, rows + v * stride, static_cast<std::size_t>(columns.rows()) * sizeof(f32));
+    else unpack_column(columns, v, out);
+  }
+};
+
+template <class E>
+class Storage<table<E>> {
+ public:
+  Storage() = default;
+  explicit Storage(std::vector<std::shared_ptr<const Table>> shards) : shards_(std::move(shards)) {}
+  const Table& table_of(index_t rank) const { return *shards_[static_cast<std::size_t>(rank)]; }
+  bool empty() const { return shards_.empty(); }
+
+ private:
+  std::vector<std::shared_ptr<const Table>> shards_;
+};
+
 }  // namespace tess::host
