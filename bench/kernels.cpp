@@ -32,7 +32,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Reads bytes in order, 16 MiB apart nowhere: a plain sum, 256 bytes a turn.
+/// Reads bytes in order: a plain sum, 256 bytes a turn.
 #if TESS_X86
 __attribute__((target("avx2"))) std::int64_t read_range(const std::byte* data, index_t bytes) {
   __m256i sum[8] = {};
@@ -74,22 +74,24 @@ std::vector<Packed<E>> weights(ThreadPool& pool, index_t K, index_t N, index_t b
   const std::vector<bf16> scales(static_cast<std::size_t>(N), bf16(0.01f));
   std::vector<Packed<E>> all;
   const auto* const data = reinterpret_cast<const std::byte*>(source.data());
-  const index_t count = (bytes + K * N * static_cast<index_t>(sizeof(E)) - 1) / (K * N * static_cast<index_t>(sizeof(E)));
+  const index_t count =
+      (bytes + K * N * static_cast<index_t>(sizeof(E)) - 1) / (K * N * static_cast<index_t>(sizeof(E)));
   const double t = seconds([&] {
     for (index_t i = 0; i < count; ++i)
       if constexpr (std::is_same_v<E, std::int8_t>)
         all.push_back(pack_q8(pool, Source<E>{data, N}, K, N,
                               Source<bf16>{reinterpret_cast<const std::byte*>(scales.data()), N * 2}, K));
-      else
-        all.push_back(pack<E>(pool, Source<E>{data, N * static_cast<index_t>(sizeof(E))}, K, N));
+      else all.push_back(pack<E>(pool, Source<E>{data, N * static_cast<index_t>(sizeof(E))}, K, N));
   });
-  if (report) std::printf("pack %-5s %5td x %-5td %6.2f GB/s\n", type_name<E>(), K, N, static_cast<double>(count * all[0].bytes()) / t * 1e-9);
+  if (report)
+    std::printf("pack %-5s %5td x %-5td %6.2f GB/s\n", type_name<E>(), K, N,
+                static_cast<double>(count * all[0].bytes()) / t * 1e-9);
   return all;
 }
 
 template <class X, class E>
-void multiply(ThreadPool& pool, const std::vector<Packed<E>>& all, index_t M, std::size_t count, std::size_t& next, const std::vector<X>& x,
-              std::vector<f32>& y, Activations activations) {
+void multiply(ThreadPool& pool, const std::vector<Packed<E>>& all, index_t M, std::size_t count, std::size_t& next,
+              const std::vector<X>& x, std::vector<f32>& y, Activations activations) {
   for (std::size_t i = 0; i < count; ++i, next = (next + 1) % all.size()) {
     const auto& w = all[next];
     matmul(pool, Problem<X, Packed<E>, f32>{x.data(), w.rows(), &w, y.data(), w.columns(), M}, activations);
@@ -106,7 +108,10 @@ void measure(ThreadPool& pool, const std::vector<Packed<E>>& all, Activations ac
   std::vector<f32> y(static_cast<std::size_t>(512 * N));
   std::size_t next = 0;
   std::printf("%-17s x %-4s w %-4s %-8s %5td x %-5td", name(cpu()).c_str(), type_name<X>(), type_name<E>(),
-              !std::is_same_v<E, std::int8_t> || !cpu().vnni ? "" : activations == Activations::one_term ? "1 term" : "2 terms", K, N);
+              !std::is_same_v<E, std::int8_t> || !cpu().vnni ? ""
+              : activations == Activations::one_term         ? "1 term"
+                                                             : "2 terms",
+              K, N);
   std::vector<double> share, rate;
   volatile std::int64_t sink = 0;
   for (int i = 0; i < 9; ++i) {
@@ -127,7 +132,8 @@ void measure(ThreadPool& pool, const std::vector<Packed<E>>& all, Activations ac
     std::vector<double> gflops;
     for (int i = 0; i < 5; ++i) {
       const std::size_t count = std::max<std::size_t>(1, static_cast<std::size_t>(1.5e10 / flops));
-      gflops.push_back(static_cast<double>(count) * flops / seconds([&] { multiply(pool, all, M, count, next, x, y, activations); }) * 1e-9);
+      gflops.push_back(static_cast<double>(count) * flops /
+                       seconds([&] { multiply(pool, all, M, count, next, x, y, activations); }) * 1e-9);
     }
     std::printf("  M=%td %5.0f", M, median(gflops));
   }
@@ -143,7 +149,8 @@ void measure_all(ThreadPool& pool, index_t bytes, const std::string& only) {
     const auto all = weights<E>(pool, K, N, bytes, true);
     for (const Cpu& cpu : available_cpus()) {
       if (cpu.isa < Isa::avx512 && !first) continue;
-      if ((cpu.vnni && !std::is_same_v<E, std::int8_t>) || (cpu.bf16 && !std::is_same_v<E, bf16>)) continue;  // nothing new
+      if ((cpu.vnni && !std::is_same_v<E, std::int8_t>) || (cpu.bf16 && !std::is_same_v<E, bf16>))
+        continue;  // nothing new
       if (!only.empty() && name(cpu) != only) continue;
       use_cpu(cpu);
       if constexpr (std::is_same_v<E, f32>) measure<f32>(pool, all, Activations::two_terms);

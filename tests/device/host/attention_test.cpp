@@ -27,7 +27,13 @@ struct Fixture {
 
   Fixture(index_t T_, index_t heads_, index_t kv_heads_, index_t D_, index_t capacity_, std::vector<index_t> slot_,
           std::vector<index_t> start_, std::vector<index_t> count_)
-      : T(T_), heads(heads_), kv_heads(kv_heads_), D(D_), capacity(capacity_), slot(std::move(slot_)), start(std::move(start_)),
+      : T(T_),
+        heads(heads_),
+        kv_heads(kv_heads_),
+        D(D_),
+        capacity(capacity_),
+        slot(std::move(slot_)),
+        start(std::move(start_)),
         count(std::move(count_)) {
     std::mt19937 random(1);
     std::normal_distribution<f32> normal;
@@ -41,7 +47,8 @@ struct Fixture {
     const bf16 nan(std::numeric_limits<f32>::quiet_NaN());
     for (index_t b = 0; b < batch(); ++b) {
       const auto i = static_cast<std::size_t>(b);
-      for (index_t at = (slot[i] * capacity + start[i] + count[i]) * kv_heads * D; at < (slot[i] + 1) * capacity * kv_heads * D; ++at)
+      for (index_t at = (slot[i] * capacity + start[i] + count[i]) * kv_heads * D;
+           at < (slot[i] + 1) * capacity * kv_heads * D; ++at)
         k[static_cast<std::size_t>(at)] = v[static_cast<std::size_t>(at)] = nan;
     }
   }
@@ -52,8 +59,8 @@ struct Fixture {
   std::vector<Y> run(int threads, f32 cap) const {
     ThreadPool pool(threads);
     std::vector<Y> out(static_cast<std::size_t>(batch() * T * heads * D), static_cast<Y>(7.0f));
-    attention(pool, Attention<Y>{batch(), T, heads, kv_heads, D, slots, capacity, q.data(), k.data(), v.data(), out.data(),
-                                 slot.data(), start.data(), count.data(), 0.2f, cap});
+    attention(pool, Attention<Y>{batch(), T, heads, kv_heads, D, slots, capacity, q.data(), k.data(), v.data(),
+                                 out.data(), slot.data(), start.data(), count.data(), 0.2f, cap});
     return out;
   }
 
@@ -64,13 +71,16 @@ struct Fixture {
         for (index_t h = 0; h < heads; ++h) {
           std::vector<f64> expected(static_cast<std::size_t>(D)), weight;
           const auto i = static_cast<std::size_t>(b);
-          const auto cache = [&](index_t s) { return ((slot[i] * capacity + s) * kv_heads + h / (heads / kv_heads)) * D; };
+          const auto cache = [&](index_t s) {
+            return ((slot[i] * capacity + s) * kv_heads + h / (heads / kv_heads)) * D;
+          };
           const index_t query = ((b * T + t) * heads + h) * D;
           f64 sum = 0;
           for (index_t s = 0; t < count[i] && s <= start[i] + t; ++s) {
             f64 score = 0;
             for (index_t d = 0; d < D; ++d)
-              score += static_cast<f64>(q[static_cast<std::size_t>(query + d)]) * static_cast<f64>(k[static_cast<std::size_t>(cache(s) + d)]);
+              score += static_cast<f64>(q[static_cast<std::size_t>(query + d)]) *
+                       static_cast<f64>(k[static_cast<std::size_t>(cache(s) + d)]);
             score *= static_cast<f64>(0.2f);
             if (cap > 0) score = cap * std::tanh(score / cap);
             weight.push_back(std::exp(score));
@@ -81,7 +91,8 @@ struct Fixture {
               expected[static_cast<std::size_t>(d)] +=
                   weight[s] / sum * static_cast<f64>(v[static_cast<std::size_t>(cache(static_cast<index_t>(s)) + d)]);
           for (index_t d = 0; d < D; ++d) {
-            const f64 error = std::fabs(expected[static_cast<std::size_t>(d)] - static_cast<f64>(out[static_cast<std::size_t>(query + d)]));
+            const f64 error = std::fabs(expected[static_cast<std::size_t>(d)] -
+                                        static_cast<f64>(out[static_cast<std::size_t>(query + d)]));
             worst = error <= worst ? worst : error;  // NaN counts
           }
         }
@@ -94,10 +105,17 @@ struct Fixture {
 TEST_CASE("attention.equals_the_plain_softmax") {
   const RestoreCpu restore;
   const Fixture cases[] = {
-      {37, 12, 2, 40, 2300, {2, 0, 3}, {2200, 0, 5}, {37, 36, 1}},  // ragged, several splits, head_dim no multiple of 32
-      {1, 6, 1, 128, 1100, {1, 3}, {1099, 63}, {1, 1}},             // decode, at the edges of a split and a block
-      {70, 3, 3, 7, 80, {0, 1}, {10, 0}, {70, 0}},                  // no groups, an empty row
-      {5, 64, 1, 300, 40, {2}, {3}, {5}},                           // a group larger than a query block, head_dim > 256
+      {37,
+       12,
+       2,
+       40,
+       2300,
+       {2, 0, 3},
+       {2200, 0, 5},
+       {37, 36, 1}},                                     // ragged, several splits, head_dim no multiple of 32
+      {1, 6, 1, 128, 1100, {1, 3}, {1099, 63}, {1, 1}},  // decode, at the edges of a split and a block
+      {70, 3, 3, 7, 80, {0, 1}, {10, 0}, {70, 0}},       // no groups, an empty row
+      {5, 64, 1, 300, 40, {2}, {3}, {5}},                // a group larger than a query block, head_dim > 256
   };
   for (const Fixture& f : cases)
     for (const Cpu& isa : available_cpus()) {
@@ -156,8 +174,28 @@ TEST_CASE("attention.large_scores_do_not_overflow") {
 }
 
 TEST_CASE("attention.refuses_what_does_not_fit_the_cache") {
-  CHECK_THROWS_AS(([] { Fixture f(2, 4, 2, 8, 10, {1}, {0}, {2}); f.start = {9}; f.run<f32>(1, 0); }()), Error);
-  CHECK_THROWS_AS(([] { Fixture f(2, 4, 2, 8, 10, {1}, {0}, {2}); f.slot = {4}; f.run<f32>(1, 0); }()), Error);
-  CHECK_THROWS_AS(([] { Fixture f(2, 4, 2, 8, 10, {1}, {0}, {2}); f.count = {3}; f.run<f32>(1, 0); }()), Error);
-  CHECK_THROWS_AS(([] { Fixture f(2, 4, 2, 8, 10, {1}, {0}, {2}); f.kv_heads = 3; f.run<f32>(1, 0); }()), Error);
+  CHECK_THROWS_AS(([] {
+                    Fixture f(2, 4, 2, 8, 10, {1}, {0}, {2});
+                    f.start = {9};
+                    f.run<f32>(1, 0);
+                  }()),
+                  Error);
+  CHECK_THROWS_AS(([] {
+                    Fixture f(2, 4, 2, 8, 10, {1}, {0}, {2});
+                    f.slot = {4};
+                    f.run<f32>(1, 0);
+                  }()),
+                  Error);
+  CHECK_THROWS_AS(([] {
+                    Fixture f(2, 4, 2, 8, 10, {1}, {0}, {2});
+                    f.count = {3};
+                    f.run<f32>(1, 0);
+                  }()),
+                  Error);
+  CHECK_THROWS_AS(([] {
+                    Fixture f(2, 4, 2, 8, 10, {1}, {0}, {2});
+                    f.kv_heads = 3;
+                    f.run<f32>(1, 0);
+                  }()),
+                  Error);
 }

@@ -10,7 +10,8 @@ using namespace tess;
 using namespace tess::host;
 
 TEST_CASE("buffer.is_aligned_zeroed_and_movable") {
-  for (const index_t bytes : {index_t{1}, index_t{65}, (index_t{2} << 20) - 1, index_t{2} << 20, (index_t{5} << 20) + 3}) {
+  for (const index_t bytes :
+       {index_t{1}, index_t{65}, (index_t{2} << 20) - 1, index_t{2} << 20, (index_t{5} << 20) + 3}) {
     Buffer a(bytes);
     CHECK(a.size() == bytes);
     CHECK(reinterpret_cast<std::uintptr_t>(a.data()) % 64 == 0);

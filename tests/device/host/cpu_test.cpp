@@ -14,7 +14,8 @@ TEST_CASE("cpu.names_are_read_back") {
 }
 
 TEST_CASE("cpu.unknown_names_are_refused") {
-  for (const char* text : {"", "sse", "AVX2", "avx512_", "portable_vnni"}) CHECK_THROWS_AS(parse_cpu(text), tess::Error);
+  for (const char* text : {"", "sse", "AVX2", "avx512_", "portable_vnni"})
+    CHECK_THROWS_AS(parse_cpu(text), tess::Error);
   try {
     parse_cpu("avx1024");
     FAIL("accepted");

@@ -14,7 +14,8 @@ namespace {
 template <class T>
 std::vector<T> wave(index_t n, f64 phase = 0) {
   std::vector<T> x;
-  for (index_t i = 0; i < n; ++i) x.push_back(static_cast<T>(static_cast<f32>(3 * std::sin(static_cast<f64>(i) * 1.7 + phase))));
+  for (index_t i = 0; i < n; ++i)
+    x.push_back(static_cast<T>(static_cast<f32>(3 * std::sin(static_cast<f64>(i) * 1.7 + phase))));
   return x;
 }
 }  // namespace
@@ -40,8 +41,9 @@ TEST_CASE("rms_norm_row.equals_float64") {
     std::vector<f32> y(static_cast<std::size_t>(n));
     rms_norm_row(x.data(), scale.data(), 1e-5f, y.data(), n);
     for (std::size_t i = 0; i < y.size(); ++i)
-      REQUIRE(static_cast<f64>(y[i]) ==
-              doctest::Approx(static_cast<f64>(scale[i]) * static_cast<f64>(x[i]) / std::sqrt(sum / static_cast<f64>(n) + 1e-5)).epsilon(1e-6));
+      REQUIRE(static_cast<f64>(y[i]) == doctest::Approx(static_cast<f64>(scale[i]) * static_cast<f64>(x[i]) /
+                                                        std::sqrt(sum / static_cast<f64>(n) + 1e-5))
+                                            .epsilon(1e-6));
   }
 }
 
@@ -51,8 +53,10 @@ TEST_CASE("gated.multiplies_the_activated_gate") {
   gated<GeluTanh>(gate.data(), up.data(), y.data(), 300);
   for (std::size_t i = 0; i < 300; ++i) {
     const f64 x = gate[i];
-    REQUIRE(static_cast<f64>(y[i]) ==
-            doctest::Approx(0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x))) * up[i]).epsilon(2e-6));
+    REQUIRE(
+        static_cast<f64>(y[i]) ==
+        doctest::Approx(0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x))) * up[i])
+            .epsilon(2e-6));
   }
 }
 
@@ -65,7 +69,8 @@ TEST_CASE("softmax_row.sums_to_one_and_shifts") {
     softmax_row(x.data(), x.data(), n);
     const auto plain = wave<f32>(n);
     for (std::size_t i = 0; i < x.size(); ++i)
-      REQUIRE(static_cast<f64>(x[i]) == doctest::Approx(std::exp(static_cast<f64>(plain[i] + 500.0f) - 500.0) / sum).epsilon(1e-6));
+      REQUIRE(static_cast<f64>(x[i]) ==
+              doctest::Approx(std::exp(static_cast<f64>(plain[i] + 500.0f) - 500.0) / sum).epsilon(1e-6));
   }
 }
 
@@ -94,13 +99,15 @@ TEST_CASE("rotary.turns_halves_by_the_position") {
   for (index_t r = 0; r < rows; ++r)
     for (index_t h = 0; h < heads; ++h)
       for (index_t i = 0; i < D / 2; ++i) {
-        const f32 frequency = 1.0f / static_cast<f32>(std::pow(10000.0, 2.0 * static_cast<f64>(i) / static_cast<f64>(D)));
+        const f32 frequency =
+            1.0f / static_cast<f32>(std::pow(10000.0, 2.0 * static_cast<f64>(i) / static_cast<f64>(D)));
         const f64 angle = static_cast<f64>(static_cast<f32>(positions[r]) * frequency);
         const auto at = static_cast<std::size_t>((r * heads + h) * D + i);
         const auto half = static_cast<std::size_t>(D / 2);
         const f64 a = x[at], b = x[at + half];
         REQUIRE(static_cast<f64>(y[at]) == doctest::Approx(a * std::cos(angle) - b * std::sin(angle)).epsilon(1e-6));
-        REQUIRE(static_cast<f64>(y[at + half]) == doctest::Approx(b * std::cos(angle) + a * std::sin(angle)).epsilon(1e-6));
+        REQUIRE(static_cast<f64>(y[at + half]) ==
+                doctest::Approx(b * std::cos(angle) + a * std::sin(angle)).epsilon(1e-6));
         if (r == 0) REQUIRE((y[at] == x[at] && y[at + half] == x[at + half]));
       }
   auto in_place = x;

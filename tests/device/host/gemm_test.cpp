@@ -58,7 +58,8 @@ Weight<E> make_weight(ThreadPool& pool, index_t K, index_t N, index_t group_rows
                        Source<bf16>{reinterpret_cast<const std::byte*>(scale.data()), N * 2}, group_rows);
   } else {
     const auto values = normal_values<E>(K * N, seed);
-    w.packed = pack<E>(pool, Source<E>{reinterpret_cast<const std::byte*>(values.data()), N * static_cast<index_t>(sizeof(E))}, K, N);
+    w.packed = pack<E>(
+        pool, Source<E>{reinterpret_cast<const std::byte*>(values.data()), N * static_cast<index_t>(sizeof(E))}, K, N);
   }
   for (index_t k = 0; k < K; ++k)
     for (index_t n = 0; n < N; ++n) w.value.push_back(static_cast<f64>(unpack(w.packed, k, n)));
@@ -67,7 +68,8 @@ Weight<E> make_weight(ThreadPool& pool, index_t K, index_t N, index_t group_rows
 
 /// Root mean square of y - x w in float64, relative to that of x w.
 template <class X, class Y>
-f64 relative_error(const std::vector<X>& x, const std::vector<f64>& w, const std::vector<Y>& y, index_t M, index_t K, index_t N) {
+f64 relative_error(const std::vector<X>& x, const std::vector<f64>& w, const std::vector<Y>& y, index_t M, index_t K,
+                   index_t N) {
   f64 error = 0, norm = 0;
   std::vector<f64> row(static_cast<std::size_t>(N));
   for (index_t m = 0; m < M; ++m) {
@@ -101,8 +103,9 @@ void check_shapes(f64 bound) {
   struct Case {
     index_t K, N, M, group_rows;
   };
-  const Case cases[] = {{22, 33, 7, 22},  {33, 7, 3, 11},     {64, 32, 6, 8},     {64, 1, 2, 64},    {4096, 33, 1, 512},
-                        {301, 45, 64, 7}, {700, 100, 130, 300}, {33, 1000, 5, 1}, {513, 65, 4, 513}, {4096, 40, 13, 4096}};
+  const Case cases[] = {{22, 33, 7, 22},    {33, 7, 3, 11},      {64, 32, 6, 8},       {64, 1, 2, 64},
+                        {4096, 33, 1, 512}, {301, 45, 64, 7},    {700, 100, 130, 300}, {33, 1000, 5, 1},
+                        {513, 65, 4, 513},  {4096, 40, 13, 4096}};
   for (const Case& c : cases) {
     const auto w = make_weight<E>(pool, c.K, c.N, c.group_rows);
     const auto x = normal_values<X>(c.M * c.K, 2);
@@ -205,7 +208,8 @@ TEST_CASE("matmul.column_shards_are_the_same_bitwise") {
   const auto values = normal_values<bf16>(K * N, 5);
   const auto x = normal_values<bf16>(M * K, 6);
   const auto* const data = reinterpret_cast<const std::byte*>(values.data());
-  const auto whole = pack<bf16>(pool, Source<bf16>{data, N * 2}, K, N), part = pack<bf16>(pool, Source<bf16>{data + 45 * 2, N * 2}, K, 45);
+  const auto whole = pack<bf16>(pool, Source<bf16>{data, N * 2}, K, N),
+             part = pack<bf16>(pool, Source<bf16>{data + 45 * 2, N * 2}, K, 45);
   for (const Cpu& isa : available_cpus()) {
     use_cpu(isa);
     std::vector<f32> y(static_cast<std::size_t>(M * N)), shard(y);
@@ -230,13 +234,15 @@ TEST_CASE("matmul.batch_of_problems_gathers_rows") {
     std::vector<Problem<bf16, PackedQ8, f32>> problems;
     for (std::size_t e = 0; e < 3; ++e) {
       y[e].resize(routed[e].size() * static_cast<std::size_t>(N));
-      problems.push_back({x.data(), K, &experts[e].packed, y[e].data(), N, static_cast<index_t>(routed[e].size()), routed[e].data()});
+      problems.push_back(
+          {x.data(), K, &experts[e].packed, y[e].data(), N, static_cast<index_t>(routed[e].size()), routed[e].data()});
     }
     matmul(pool, std::span<const Problem<bf16, PackedQ8, f32>>(problems));
     for (std::size_t e = 0; e < 3; ++e)
       for (std::size_t r = 0; r < routed[e].size(); ++r) {
         std::vector<f32> alone(static_cast<std::size_t>(N));
-        matmul(pool, Problem<bf16, PackedQ8, f32>{x.data() + routed[e][r] * K, K, &experts[e].packed, alone.data(), N, 1});
+        matmul(pool,
+               Problem<bf16, PackedQ8, f32>{x.data() + routed[e][r] * K, K, &experts[e].packed, alone.data(), N, 1});
         CHECK(std::equal(alone.begin(), alone.end(), y[e].begin() + static_cast<index_t>(r) * N));
       }
   }
@@ -249,7 +255,8 @@ void check_not_finite() {
   ThreadPool pool(2);
   const index_t K = 300, N = 40, M = 9;
   const auto w = make_weight<E>(pool, K, N, 128);
-  for (const f32 bad : {std::numeric_limits<f32>::quiet_NaN(), std::numeric_limits<f32>::infinity(), -std::numeric_limits<f32>::infinity()}) {
+  for (const f32 bad : {std::numeric_limits<f32>::quiet_NaN(), std::numeric_limits<f32>::infinity(),
+                        -std::numeric_limits<f32>::infinity()}) {
     auto x = normal_values<X>(M * K, 8);
     at(x, 4 * K + 299) = static_cast<X>(bad);
     for (const Cpu& isa : available_cpus()) {

@@ -43,12 +43,14 @@ void check_float_packing(ThreadPool& pool) {
       const auto values = random_values<S>(K * N);
       const Bytes<S> source(values);
       const auto plain = pack<E>(pool, Source<S>{source.data(), N * bytes_of<S>}, K, N);
-      const auto transposed = pack<E>(pool, Source<S, true>{source.data(), K * bytes_of<S>}, K, N);  // the file is [N, K]
+      const auto transposed =
+          pack<E>(pool, Source<S, true>{source.data(), K * bytes_of<S>}, K, N);  // the file is [N, K]
       index_t wrong = 0;
       for (index_t k = 0; k < K; ++k)
         for (index_t n = 0; n < N; ++n) {
           wrong += unpack(plain, k, n) != static_cast<f32>(static_cast<E>(values[static_cast<std::size_t>(k * N + n)]));
-          wrong += unpack(transposed, k, n) != static_cast<f32>(static_cast<E>(values[static_cast<std::size_t>(n * K + k)]));
+          wrong +=
+              unpack(transposed, k, n) != static_cast<f32>(static_cast<E>(values[static_cast<std::size_t>(n * K + k)]));
         }
       CHECK(wrong == 0);
       std::vector<f32> column(static_cast<std::size_t>(K));
@@ -73,9 +75,11 @@ TEST_CASE("pack.takes_a_sub_rectangle") {
   const index_t K = 40, N = 70;
   const auto values = random_values<f32>(K * N);
   const Bytes<f32> source(values);
-  const auto part = pack<f32>(pool, Source<f32>{source.data() + (5 * N + 9) * 4, N * 4}, 30, 50);  // rows 5 …, columns 9 …
+  const auto part =
+      pack<f32>(pool, Source<f32>{source.data() + (5 * N + 9) * 4, N * 4}, 30, 50);  // rows 5 …, columns 9 …
   for (index_t k = 0; k < 30; ++k)
-    for (index_t n = 0; n < 50; ++n) REQUIRE(unpack(part, k, n) == values[static_cast<std::size_t>((k + 5) * N + n + 9)]);
+    for (index_t n = 0; n < 50; ++n)
+      REQUIRE(unpack(part, k, n) == values[static_cast<std::size_t>((k + 5) * N + n + 9)]);
 }
 
 TEST_CASE("pack_q8.keeps_values_and_groups_for_every_shard") {
@@ -90,9 +94,10 @@ TEST_CASE("pack_q8.keeps_values_and_groups_for_every_shard") {
     const std::pair<index_t, index_t> shards[] = {{0, K}, {0, 300}, {300, 600}, {37, 38}, {75, 150}, {101, 597}};
     for (const auto& [begin, end] : shards) {
       const index_t first_group = begin / group_rows, first_column = 3;
-      const auto w = pack_q8(pool, Source<std::int8_t>{source.data() + begin * N + first_column, N}, end - begin, N - first_column,
-                             Source<bf16>{scales.data() + (first_group * N + first_column) * 2, N * 2}, group_rows,
-                             begin - first_group * group_rows);
+      const auto w =
+          pack_q8(pool, Source<std::int8_t>{source.data() + begin * N + first_column, N}, end - begin, N - first_column,
+                  Source<bf16>{scales.data() + (first_group * N + first_column) * 2, N * 2}, group_rows,
+                  begin - first_group * group_rows);
       CHECK(w.groups() == (end - 1) / group_rows - first_group + 1);
       index_t wrong = 0;
       for (index_t k = begin; k < end; ++k)

@@ -16,18 +16,18 @@ namespace tess::host {
 /// which must hold its own key and value already. Query head h uses key/value head h / (heads / kv_heads).
 template <class Y, class Q = bf16>
 struct Attention {
-  index_t batch = 0, queries = 0;               // B rows of T queries
+  index_t batch = 0, queries = 0;  // B rows of T queries
   index_t heads = 0, kv_heads = 0, head_dim = 0;
-  index_t slots = 0, capacity = 0;              // of the cache
-  const Q* q = nullptr;                         // [batch, queries, heads, head_dim], bf16 or f32
-  const bf16* k = nullptr;                      // [slots, capacity, kv_heads, head_dim]
-  const bf16* v = nullptr;                      // [slots, capacity, kv_heads, head_dim]
-  Y* out = nullptr;                             // [batch, queries, heads * head_dim], bf16 or f32
-  const index_t* slot = nullptr;                // [batch]
-  const index_t* start = nullptr;               // [batch], position of the row's first query
-  const index_t* count = nullptr;               // [batch], real queries of the row; the output of the others is zero
-  f32 scale = 1;                                // score = scale * q.k
-  f32 cap = 0;                                  // then cap * tanh(score / cap), unless 0
+  index_t slots = 0, capacity = 0;  // of the cache
+  const Q* q = nullptr;             // [batch, queries, heads, head_dim], bf16 or f32
+  const bf16* k = nullptr;          // [slots, capacity, kv_heads, head_dim]
+  const bf16* v = nullptr;          // [slots, capacity, kv_heads, head_dim]
+  Y* out = nullptr;                 // [batch, queries, heads * head_dim], bf16 or f32
+  const index_t* slot = nullptr;    // [batch]
+  const index_t* start = nullptr;   // [batch], position of the row's first query
+  const index_t* count = nullptr;   // [batch], real queries of the row; the output of the others is zero
+  f32 scale = 1;                    // score = scale * q.k
+  f32 cap = 0;                      // then cap * tanh(score / cap), unless 0
 };
 
 namespace detail {
@@ -70,8 +70,11 @@ template <class Y, class Q>
 class AttentionTask {
  public:
   explicit AttentionTask(const Attention<Y, Q>& a)
-      : a_(a), group_(a.heads / a.kv_heads), value_panels_((a.head_dim + panel_columns - 1) / panel_columns),
-        chunks_((a.head_dim + block_rows - 1) / block_rows), kernels_(choose_attention_kernels(cpu())),
+      : a_(a),
+        group_(a.heads / a.kv_heads),
+        value_panels_((a.head_dim + panel_columns - 1) / panel_columns),
+        chunks_((a.head_dim + block_rows - 1) / block_rows),
+        kernels_(choose_attention_kernels(cpu())),
         block_(choose_method<f32, f32>(cpu(), Activations::two_terms).block) {}
 
   index_t value_panels() const { return value_panels_; }
@@ -113,12 +116,21 @@ class AttentionTask {
           std::fill_n(p + r * block_rows, attention_block, 0.0f);
           continue;
         }
-        const SoftmaxRow row{score + r * panel_columns, rows * panel_columns, visible, a_.scale, a_.cap, p + r * block_rows,
-                             sums.largest + r, sums.weight + r, sums.value + r * panel_columns, value_panels_};
+        const SoftmaxRow row{score + r * panel_columns,
+                             rows * panel_columns,
+                             visible,
+                             a_.scale,
+                             a_.cap,
+                             p + r * block_rows,
+                             sums.largest + r,
+                             sums.weight + r,
+                             sums.value + r * panel_columns,
+                             value_panels_};
         kernels_.softmax(row);
       }
       for (index_t panel = 0; panel < value_panels_; ++panel)
-        multiply(p, rows, v + panel * attention_block * panel_columns, count, sums.value + panel * rows * panel_columns);
+        multiply(p, rows, v + panel * attention_block * panel_columns, count,
+                 sums.value + panel * rows * panel_columns);
     }
   }
 
@@ -129,7 +141,8 @@ class AttentionTask {
       Y* const out = a_.out + ((item.b * a_.queries + t) * a_.heads + head) * a_.head_dim;
       const f32 factor = 1.0f / sums.weight[r];
       for (index_t d = 0; d < a_.head_dim; ++d)
-        out[d] = static_cast<Y>(sums.value[(d / panel_columns * rows + r) * panel_columns + d % panel_columns] * factor);
+        out[d] =
+            static_cast<Y>(sums.value[(d / panel_columns * rows + r) * panel_columns + d % panel_columns] * factor);
     }
   }
 
@@ -145,7 +158,8 @@ class AttentionTask {
   }
 
   void multiply(const f32* x, index_t rows, const f32* w, index_t depth, f32* y) const {
-    block_({reinterpret_cast<const std::uint32_t*>(x), nullptr, rows, reinterpret_cast<const std::byte*>(w), depth, nullptr, y});
+    block_({reinterpret_cast<const std::uint32_t*>(x), nullptr, rows, reinterpret_cast<const std::byte*>(w), depth,
+            nullptr, y});
   }
 
   const Attention<Y, Q>& a_;
@@ -157,7 +171,8 @@ class AttentionTask {
 template <class Y, class Q>
 void check(const Attention<Y, Q>& a) {
   if (a.kv_heads <= 0 || a.heads % a.kv_heads != 0 || a.head_dim <= 0)
-    fail("attention: ", a.heads, " query heads of ", a.head_dim, " do not divide among ", a.kv_heads, " key/value heads.");
+    fail("attention: ", a.heads, " query heads of ", a.head_dim, " do not divide among ", a.kv_heads,
+         " key/value heads.");
   for (index_t b = 0; b < a.batch; ++b) {
     if (a.slot[b] < 0 || a.slot[b] >= a.slots)
       fail("attention: row ", b, " uses slot ", a.slot[b], " of a cache of ", a.slots, ".");
@@ -179,7 +194,8 @@ void attention(ThreadPool& pool, const Attention<Y, Q>& a) {
   std::vector<detail::AttentionItem> items;
   index_t most_splits = 1;
   for (index_t b = 0; b < a.batch; ++b) {
-    std::fill(a.out + (b * a.queries + a.count[b]) * a.heads * a.head_dim, a.out + (b + 1) * a.queries * a.heads * a.head_dim, Y{});
+    std::fill(a.out + (b * a.queries + a.count[b]) * a.heads * a.head_dim,
+              a.out + (b + 1) * a.queries * a.heads * a.head_dim, Y{});
     for (index_t first = 0; first < a.count[b]; first += task.queries_together())
       for (index_t h = 0; h < a.kv_heads; ++h) {
         items.push_back({b, h, first, std::min(a.count[b], first + task.queries_together())});

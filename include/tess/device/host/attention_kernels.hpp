@@ -12,14 +12,14 @@ inline constexpr index_t attention_block = 64;  // cache positions at a time: tw
 
 /// One row of scores over a block of positions, and the running sums of that row.
 struct SoftmaxRow {
-  const f32* score;    // two panels of 32, `panel` apart
-  index_t panel;       // = rows * 32
-  index_t visible;     // positions that count, 1 … 64
+  const f32* score;  // two panels of 32, `panel` apart
+  index_t panel;     // = rows * 32
+  index_t visible;   // positions that count, 1 … 64
   f32 scale, cap;
-  f32* p;              // [64], out: exp(score - largest), 0 where invisible
-  f32* largest;        // in, out
-  f32* weight;         // in, out: sum of p
-  f32* value;          // [value_panels], `panel` apart, of 32: rescaled to the new largest
+  f32* p;        // [64], out: exp(score - largest), 0 where invisible
+  f32* largest;  // in, out
+  f32* weight;   // in, out: sum of p
+  f32* value;    // [value_panels], `panel` apart, of 32: rescaled to the new largest
   index_t value_panels;
 };
 
@@ -105,7 +105,8 @@ TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void transpose(__m512i (&r)[16]) {
 #pragma GCC unroll 4
   for (int c = 0; c < 4; ++c) {
     const __m512i even0 = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), odd0 = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xdd);
-    const __m512i even1 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88), odd1 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xdd);
+    const __m512i even1 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88),
+                  odd1 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xdd);
     r[c] = _mm512_shuffle_i32x4(even0, even1, 0x88);
     r[4 + c] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
     r[8 + c] = _mm512_shuffle_i32x4(even0, even1, 0xdd);
@@ -114,7 +115,8 @@ TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void transpose(__m512i (&r)[16]) {
 }
 
 /// 16 positions by 32 values at a time, transposed as words of two bf16.
-TESS_TARGET_AVX512 inline void load_keys_avx512(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
+TESS_TARGET_AVX512 inline void load_keys_avx512(const bf16* k, index_t step, index_t count, index_t head_dim,
+                                                f32* panels) {
   for (index_t c = 0; c < attention_block; c += 16) {
     f32* const to = panels + c / panel_columns * head_dim * panel_columns + c % panel_columns;
     for (index_t d = 0; d < head_dim; d += 32) {
@@ -129,7 +131,8 @@ TESS_TARGET_AVX512 inline void load_keys_avx512(const bf16* k, index_t step, ind
       for (int i = 0; i < 16; ++i) {
         if (2 * i < rest) _mm512_storeu_si512(to + (d + 2 * i) * panel_columns, _mm512_slli_epi32(rows[i], 16));
         if (2 * i + 1 < rest)
-          _mm512_storeu_si512(to + (d + 2 * i + 1) * panel_columns, _mm512_and_si512(rows[i], _mm512_set1_epi32(-65536)));
+          _mm512_storeu_si512(to + (d + 2 * i + 1) * panel_columns,
+                              _mm512_and_si512(rows[i], _mm512_set1_epi32(-65536)));
       }
     }
   }
@@ -138,11 +141,13 @@ TESS_TARGET_AVX512 inline void load_keys_avx512(const bf16* k, index_t step, ind
 TESS_TARGET_AVX2 inline void load_keys_avx2(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
   load_keys_body(k, step, count, head_dim, panels);
 }
-TESS_TARGET_AVX2 inline void load_values_avx2(const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) {
+TESS_TARGET_AVX2 inline void load_values_avx2(const bf16* v, index_t step, index_t count, index_t head_dim,
+                                              f32* panels) {
   load_values_body(v, step, count, head_dim, panels);
 }
 TESS_TARGET_AVX2 inline void softmax_avx2(const SoftmaxRow& row) { softmax_body(row); }
-TESS_TARGET_AVX512 inline void load_values_avx512(const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) {
+TESS_TARGET_AVX512 inline void load_values_avx512(const bf16* v, index_t step, index_t count, index_t head_dim,
+                                                  f32* panels) {
   load_values_body(v, step, count, head_dim, panels);
 }
 TESS_TARGET_AVX512 inline void softmax_avx512(const SoftmaxRow& row) { softmax_body(row); }
@@ -156,8 +161,12 @@ inline AttentionKernels choose_attention_kernels([[maybe_unused]] const Cpu& cpu
   if (cpu.isa == Isa::avx512) return {load_keys_avx512, load_values_avx512, softmax_avx512};
   if (cpu.isa == Isa::avx2) return {load_keys_avx2, load_values_avx2, softmax_avx2};
 #endif
-  return {[](const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) { load_keys_body(k, step, count, head_dim, panels); },
-          [](const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) { load_values_body(v, step, count, head_dim, panels); },
+  return {[](const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
+            load_keys_body(k, step, count, head_dim, panels);
+          },
+          [](const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) {
+            load_values_body(v, step, count, head_dim, panels);
+          },
           [](const SoftmaxRow& row) { softmax_body(row); }};
 }
 

@@ -28,26 +28,24 @@ constexpr index_t words_in_block(Form form) {
 
 /// Of one row in one block, for int8 words: x = scale (q1 + q2 / 254), and what cancels the + 128 of the weights.
 struct RowScale {
-  f32 scale;           // NaN if the block holds a NaN or an infinity
+  f32 scale;             // NaN if the block holds a NaN or an infinity
   std::int32_t bias[2];  // -128 sum of q1, of q2
 };
 
 struct BlockArgs {
-  const std::uint32_t* x;    // [rows][terms][words_in_block]
-  const RowScale* x_scale;   // [rows], int8 words only
+  const std::uint32_t* x;   // [rows][terms][words_in_block]
+  const RowScale* x_scale;  // [rows], int8 words only
   index_t rows;
-  const std::byte* w;        // [w_words][32] words of a panel
-  index_t w_words;           // >= 1
-  const bf16* w_scale;       // [32], int8 weights only
-  f32* y;                    // [rows][32], the block's product is added
+  const std::byte* w;   // [w_words][32] words of a panel
+  index_t w_words;      // >= 1
+  const bf16* w_scale;  // [32], int8 weights only
+  f32* y;               // [rows][32], the block's product is added
 };
 using BlockKernel = void (*)(const BlockArgs&);
 
 /// One row of activations in one block: fills `terms` runs of words, padded with zeros to a multiple of 4 rows.
 template <class X>
 using PrepareRow = void (*)(const X* x, index_t rows, std::uint32_t* words, RowScale* scale);
-
-inline constexpr index_t tile_rows = 6;  // of y at a time: 6 x 2 vectors, twice for two terms, leave 8 of 32 registers
 
 template <class X>
 TESS_ALWAYS_INLINE void prepare_f32_row(const X* x, index_t rows, std::uint32_t* words) {

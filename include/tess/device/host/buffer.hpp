@@ -31,10 +31,12 @@ class Buffer {
 #if defined(__linux__)
     if (bytes >= huge) {
       mapped_ = (bytes + 2 * huge - 1) / huge * huge;  // room to begin at a huge page
-      base_ = ::mmap(nullptr, static_cast<std::size_t>(mapped_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      base_ = ::mmap(nullptr, static_cast<std::size_t>(mapped_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                     -1, 0);
       if (base_ == MAP_FAILED) {
         base_ = nullptr;
-        fail("out of memory: ", bytes, " bytes were asked for.\nUse a smaller model, more devices, or a machine with more memory.");
+        fail("out of memory: ", bytes,
+             " bytes were asked for.\nUse a smaller model, more devices, or a machine with more memory.");
       }
       const auto at = reinterpret_cast<std::uintptr_t>(base_);
       const std::uintptr_t aligned = (at + huge - 1) / huge * huge;
@@ -43,7 +45,7 @@ class Buffer {
       return;
     }
 #endif
-    base_ = ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{64}, std::nothrow);
+    base_ = ::operator new (static_cast<std::size_t>(bytes), std::align_val_t{64}, std::nothrow);
     if (base_ == nullptr) fail("out of memory: ", bytes, " bytes were asked for.");
     data_ = static_cast<std::byte*>(base_);
     std::memset(data_, 0, static_cast<std::size_t>(bytes));
@@ -62,7 +64,7 @@ class Buffer {
       return;
     }
 #endif
-    ::operator delete(base_, std::align_val_t{64});
+    ::operator delete (base_, std::align_val_t{64});
   }
 
   void swap(Buffer& other) noexcept {

@@ -96,7 +96,8 @@ class Rotary {
  public:
   explicit Rotary(index_t head_dim, f64 base = 10000.0) {
     for (index_t i = 0; i < head_dim / 2; ++i)
-      frequency_.push_back(1.0f / static_cast<f32>(std::pow(base, 2.0 * static_cast<f64>(i) / static_cast<f64>(head_dim))));
+      frequency_.push_back(1.0f /
+                           static_cast<f32>(std::pow(base, 2.0 * static_cast<f64>(i) / static_cast<f64>(head_dim))));
   }
 
   index_t head_dim() const { return 2 * static_cast<index_t>(frequency_.size()); }

@@ -15,10 +15,10 @@ namespace tess::host {
 /// One product of a batch. X and Y: f32 or bf16; W: PackedF32, PackedBf16 or PackedQ8.
 template <class X, class W, class Y>
 struct Problem {
-  const X* x = nullptr;             // [rows or more, K], rows ldx elements apart
+  const X* x = nullptr;  // [rows or more, K], rows ldx elements apart
   index_t ldx = 0;
-  const W* w = nullptr;             // [K, N]
-  Y* y = nullptr;                   // [rows, N], rows ldy elements apart; overwritten
+  const W* w = nullptr;  // [K, N]
+  Y* y = nullptr;        // [rows, N], rows ldy elements apart; overwritten
   index_t ldy = 0;
   index_t rows = 0;                 // M
   const index_t* x_rows = nullptr;  // [rows], the rows of x to take; nullptr: 0 … rows - 1
@@ -40,7 +40,8 @@ Method<X> choose_method([[maybe_unused]] const Cpu& cpu, [[maybe_unused]] Activa
 #if TESS_X86
   if constexpr (std::is_same_v<E, std::int8_t>)
     if (cpu.isa == Isa::avx512 && cpu.vnni) {
-      if (activations == Activations::one_term) return {Form::int8_words, 1, avx512::prepare_int8<X, 1>, avx512::block_int8<1>};
+      if (activations == Activations::one_term)
+        return {Form::int8_words, 1, avx512::prepare_int8<X, 1>, avx512::block_int8<1>};
       return {Form::int8_words, 2, avx512::prepare_int8<X, 2>, avx512::block_int8<2>};
     }
   if constexpr (std::is_same_v<E, bf16>)
@@ -66,8 +67,8 @@ void check(const Problem<X, W, Y>& p, const W& first) {
   if (p.w == nullptr || (p.rows > 0 && (p.x == nullptr || p.y == nullptr)))
     fail("matmul: a problem without x, w or y.");
   if (p.rows < 0 || p.ldx < p.w->rows() || p.ldy < p.w->columns())
-    fail("matmul: rows = ", p.rows, ", ldx = ", p.ldx, ", ldy = ", p.ldy, " do not fit a weight of ", p.w->rows(), " x ",
-         p.w->columns(), ".");
+    fail("matmul: rows = ", p.rows, ", ldx = ", p.ldx, ", ldy = ", p.ldy, " do not fit a weight of ", p.w->rows(),
+         " x ", p.w->columns(), ".");
   if (p.w->rows() != first.rows() || p.w->columns() != first.columns() || p.w->blocks().size() != first.blocks().size())
     fail("matmul: the weights of one call must be alike; found ", p.w->rows(), " x ", p.w->columns(), " beside ",
          first.rows(), " x ", first.columns(), ".");
@@ -95,22 +96,28 @@ TESS_ALWAYS_INLINE void store_panel_row(const f32* from, Y* to, index_t columns)
 
 /// Panels [begin, end) of one problem: row parts of at most 256 rows, so that a block's activations stay in L2.
 template <class X, class W, class Y>
-void multiply_panels(const Method<X>& method, const Problem<X, W, Y>& p, const Prepared& from, index_t begin, index_t end) {
-  constexpr index_t rows_together = 252;  // a multiple of tile_rows
-  static_assert(rows_together % tile_rows == 0);
+void multiply_panels(const Method<X>& method, const Problem<X, W, Y>& p, const Prepared& from, index_t begin,
+                     index_t end) {
+  constexpr index_t rows_together = 252;  // a multiple of the kernels' 12, 6, 4
   struct Sums;
   const W& w = *p.w;
   for (index_t row = 0; row < p.rows; row += rows_together) {
     const index_t rows = std::min(rows_together, p.rows - row);
     const index_t sum_size = rows * panel_columns;
-    f32* const sums = reinterpret_cast<f32*>(scratch<Sums>((end - begin) * sum_size * static_cast<index_t>(sizeof(f32))));
+    f32* const sums =
+        reinterpret_cast<f32*>(scratch<Sums>((end - begin) * sum_size * static_cast<index_t>(sizeof(f32))));
     std::fill_n(sums, (end - begin) * sum_size, 0.0f);
     for (std::size_t b = 0; b < w.blocks().size(); ++b) {
       const Block& block = w.blocks()[b];
       const index_t at = static_cast<index_t>(b) * p.rows + row;
       for (index_t panel = begin; panel < end; ++panel) {
-        BlockArgs args{from.words + at * from.row_words, from.scales + at, rows, w.panel(panel) + block.word * W::word_row_bytes,
-                       block.words, nullptr, sums + (panel - begin) * sum_size};
+        BlockArgs args{from.words + at * from.row_words,
+                       from.scales + at,
+                       rows,
+                       w.panel(panel) + block.word * W::word_row_bytes,
+                       block.words,
+                       nullptr,
+                       sums + (panel - begin) * sum_size};
         if constexpr (W::has_scales) args.w_scale = w.scales(panel, block.group);
         method.block(args);
       }
@@ -118,8 +125,8 @@ void multiply_panels(const Method<X>& method, const Problem<X, W, Y>& p, const P
     for (index_t panel = begin; panel < end; ++panel) {
       const index_t columns = std::min(panel_columns, w.columns() - panel * panel_columns);
       for (index_t r = 0; r < rows; ++r)
-        store_panel_row(sums + (panel - begin) * sum_size + r * panel_columns, p.y + (row + r) * p.ldy + panel * panel_columns,
-                        columns);
+        store_panel_row(sums + (panel - begin) * sum_size + r * panel_columns,
+                        p.y + (row + r) * p.ldy + panel * panel_columns, columns);
     }
   }
 }
@@ -134,7 +141,8 @@ void multiply_panels(const Method<X>& method, const Problem<X, W, Y>& p, const P
 /// rows, on their number or on the threads. A NaN or an infinity in a row of x gives NaN or infinities in that row of y.
 /// With bf16 dot products denormal products count as zero; with int8 ones, blocks of x that are all below 1e-35.
 template <class X, class W, class Y>
-void matmul(ThreadPool& pool, std::span<const Problem<X, W, Y>> problems, Activations activations = Activations::two_terms) {
+void matmul(ThreadPool& pool, std::span<const Problem<X, W, Y>> problems,
+            Activations activations = Activations::two_terms) {
   if (problems.empty()) return;
   index_t rows = 0, most_rows = 0;
   for (const auto& p : problems) {
@@ -171,7 +179,8 @@ void matmul(ThreadPool& pool, std::span<const Problem<X, W, Y>> problems, Activa
   const index_t panels_together = streaming || w.panels() * count < 16 * pool.size() ? 1 : 4;
   const index_t parts = (w.panels() + panels_together - 1) / panels_together;
   const index_t fair = std::max<index_t>(1, parts * count / (4 * pool.size()));
-  const index_t grain = streaming ? std::clamp<index_t>((index_t{1} << 20) / std::max<index_t>(1, w.panel_bytes()), 1, fair) : 1;
+  const index_t grain =
+      streaming ? std::clamp<index_t>((index_t{1} << 20) / std::max<index_t>(1, w.panel_bytes()), 1, fair) : 1;
   pool.for_range(parts * count, grain, [&](index_t begin, index_t end) {
     for (index_t task = begin; task < end; ++task) {
       index_t before = 0;

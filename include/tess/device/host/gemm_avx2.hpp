@@ -17,7 +17,8 @@ template <class E, int j>
 TESS_TARGET_AVX2 TESS_ALWAYS_INLINE __m256 widen(__m256i words) {
   if constexpr (std::is_same_v<E, f32>) return _mm256_castsi256_ps(words);
   else if constexpr (std::is_same_v<E, bf16>)
-    return _mm256_castsi256_ps(j == 0 ? _mm256_slli_epi32(words, 16) : _mm256_and_si256(words, _mm256_set1_epi32(-65536)));
+    return _mm256_castsi256_ps(j == 0 ? _mm256_slli_epi32(words, 16)
+                                      : _mm256_and_si256(words, _mm256_set1_epi32(-65536)));
   else {
     const __m256i top = j == 3 ? words : _mm256_slli_epi32(words, 24 - 8 * j);
     return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_xor_si256(top, _mm256_set1_epi32(-0x7fffffff - 1)), 24));
@@ -57,6 +58,7 @@ TESS_TARGET_AVX2 inline void tile(const BlockArgs& a, index_t row, int column) {
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) words[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32 * v));
     step<E, H, V, 0>(x, words, sum);
+    _mm_prefetch(reinterpret_cast<const char*>(w) + 64 * Packed<E>::word_row_bytes, _MM_HINT_T0);  // the next block
     x += Packed<E>::rows_per_word, w += Packed<E>::word_row_bytes;
   } while (--left > 0);
 #pragma GCC unroll 8

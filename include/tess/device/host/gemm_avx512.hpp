@@ -53,7 +53,8 @@ TESS_TARGET_BF16 inline void prepare_bf16_words(const X* x, index_t rows, std::u
       const __m512 rest = _mm512_sub_ps(value, widen_bf16(high));
       const __mmask16 finite = static_cast<__mmask16>(~_mm512_fpclass_ps_mask(rest, 0x99));  // NaN, +-infinity
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(upper + k), high);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(lower + k), (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_mov_ps(finite, rest)));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(lower + k),
+                          (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_mov_ps(finite, rest)));
     }
   }
 }
@@ -63,7 +64,8 @@ template <class X, int terms>
 TESS_TARGET_VNNI inline void prepare_int8(const X* x, index_t rows, std::uint32_t* words, RowScale* scale) {
   __m512i largest = _mm512_setzero_si512();  // of the bits of |x|: orders NaN above infinity above all numbers
   for (index_t k = 0; k < rows; k += 16)
-    largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_castps_si512(load_row(x + k, rows - k)), _mm512_set1_epi32(0x7fffffff)));
+    largest = _mm512_max_epu32(
+        largest, _mm512_and_si512(_mm512_castps_si512(load_row(x + k, rows - k)), _mm512_set1_epi32(0x7fffffff)));
   const f32 magnitude = std::bit_cast<f32>(_mm512_reduce_max_epu32(largest));
   const bool finite = magnitude <= std::numeric_limits<f32>::max();
   const bool usable = finite && magnitude > 1e-35f;  // its inverse must be a normal number
@@ -85,6 +87,15 @@ TESS_TARGET_VNNI inline void prepare_int8(const X* x, index_t rows, std::uint32_
   for (int t = 0; t < 2; ++t) scale->bias[t] = -128 * _mm512_reduce_add_epi32(sum[t]);
 }
 
+/// The weights of the next block, 64 rows of words on, while this one is multiplied: with 8 to 32 rows twice the speed.
+TESS_ALWAYS_INLINE void prefetch(const std::byte* w) {
+  _mm_prefetch(reinterpret_cast<const char*>(w) + 64 * 128, _MM_HINT_T0);
+  _mm_prefetch(reinterpret_cast<const char*>(w) + 64 * 128 + 64, _MM_HINT_T0);
+}
+
+/// Rows are taken 12 or 6, 3, 2, 1 at a time. 6 rows by 2 vectors by 2 terms of sums fill 24 of 32 registers.
+constexpr int next_height(int height) { return height == 3 ? 2 : height / 2; }
+
 // --- f32: widened weights, fused multiply-add ---------------------------------------------------------------------------
 
 /// Row j of the K rows in sixteen words.
@@ -92,7 +103,8 @@ template <class E, int j>
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE __m512 widen(__m512i words) {
   if constexpr (std::is_same_v<E, f32>) return _mm512_castsi512_ps(words);
   else if constexpr (std::is_same_v<E, bf16>)
-    return _mm512_castsi512_ps(j == 0 ? _mm512_slli_epi32(words, 16) : _mm512_and_si512(words, _mm512_set1_epi32(-65536)));
+    return _mm512_castsi512_ps(j == 0 ? _mm512_slli_epi32(words, 16)
+                                      : _mm512_and_si512(words, _mm512_set1_epi32(-65536)));
   else {
     const __m512i top = j == 3 ? words : _mm512_slli_epi32(words, 24 - 8 * j);
     return _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_xor_si512(top, _mm512_set1_epi32(-0x7fffffff - 1)), 24));
@@ -116,13 +128,13 @@ TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void step_f32(const f32* x, __m512i words0
 
 template <int H>
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void clear(__m512 (&sum)[H][2]) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < H; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
 }
 
 template <int H>
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void add_to(f32* y, const __m512 (&sum)[H][2]) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < H; ++r)
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
@@ -140,6 +152,7 @@ TESS_TARGET_AVX512 inline void tile_f32(const BlockArgs& a, index_t row) {
   index_t left = a.w_words;
   do {
     step_f32<E, H, 0>(x, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64), sum);
+    prefetch(w);
     x += Packed<E>::rows_per_word, w += Packed<E>::word_row_bytes;
   } while (--left > 0);
   f32* const y = a.y + row * panel_columns;
@@ -158,18 +171,14 @@ TESS_TARGET_AVX512 inline void tile_f32(const BlockArgs& a, index_t row) {
   }
 }
 
+template <class E, int H = 6>
+TESS_TARGET_AVX512 inline void block_f32(const BlockArgs& a, index_t row) {
+  for (; row + H <= a.rows; row += H) tile_f32<E, H>(a, row);
+  if constexpr (H > 1) block_f32<E, next_height(H)>(a, row);
+}
 template <class E>
 TESS_TARGET_AVX512 inline void block_f32(const BlockArgs& a) {
-  index_t row = 0;
-  for (; row + 6 <= a.rows; row += 6) tile_f32<E, 6>(a, row);
-  switch (a.rows - row) {
-    case 5: return tile_f32<E, 5>(a, row);
-    case 4: return tile_f32<E, 4>(a, row);
-    case 3: return tile_f32<E, 3>(a, row);
-    case 2: return tile_f32<E, 2>(a, row);
-    case 1: return tile_f32<E, 1>(a, row);
-    default: return;
-  }
+  block_f32<E>(a, 0);
 }
 
 // --- bf16 dot products --------------------------------------------------------------------------------------------------
@@ -184,29 +193,26 @@ TESS_TARGET_BF16 inline void tile_bf16(const BlockArgs& a, index_t row) {
   index_t left = a.w_words;
   do {
     const auto w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 64);
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int rt = 0; rt < H * terms; ++rt) {
       const auto xr = (__m512bh)_mm512_set1_epi32(static_cast<int>(x[rt * words]));
       sum[rt / terms][0] = _mm512_dpbf16_ps(sum[rt / terms][0], w0, xr);
       sum[rt / terms][1] = _mm512_dpbf16_ps(sum[rt / terms][1], w1, xr);
     }
+    prefetch(w);
     ++x, w += PackedBf16::word_row_bytes;
   } while (--left > 0);
   add_to(a.y + row * panel_columns, sum);
 }
 
+template <int terms, int H>
+TESS_TARGET_BF16 inline void block_bf16(const BlockArgs& a, index_t row) {
+  for (; row + H <= a.rows; row += H) tile_bf16<H, terms>(a, row);
+  if constexpr (H > 1) block_bf16<terms, next_height(H)>(a, row);
+}
 template <int terms>
 TESS_TARGET_BF16 inline void block_bf16(const BlockArgs& a) {
-  index_t row = 0;
-  for (; row + 6 <= a.rows; row += 6) tile_bf16<6, terms>(a, row);
-  switch (a.rows - row) {
-    case 5: return tile_bf16<5, terms>(a, row);
-    case 4: return tile_bf16<4, terms>(a, row);
-    case 3: return tile_bf16<3, terms>(a, row);
-    case 2: return tile_bf16<2, terms>(a, row);
-    case 1: return tile_bf16<1, terms>(a, row);
-    default: return;
-  }
+  block_bf16<terms, 12>(a, 0);  // more sums than the others: vdpbf16ps takes 6 cycles
 }
 
 // --- int8 dot products --------------------------------------------------------------------------------------------------
@@ -227,12 +233,13 @@ TESS_TARGET_VNNI inline void tile_int8(const BlockArgs& a, index_t row) {
   index_t left = a.w_words;
   do {
     const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int rt = 0; rt < H * terms; ++rt) {
       const __m512i xr = _mm512_set1_epi32(static_cast<int>(x[rt * words]));
       sum[rt][0] = (Int32x16)_mm512_dpbusd_epi32((__m512i)sum[rt][0], w0, xr);
       sum[rt][1] = (Int32x16)_mm512_dpbusd_epi32((__m512i)sum[rt][1], w1, xr);
     }
+    prefetch(w);
     ++x, w += PackedQ8::word_row_bytes;
   } while (--left > 0);
 #pragma GCC unroll 2
@@ -242,7 +249,8 @@ TESS_TARGET_VNNI inline void tile_int8(const BlockArgs& a, index_t row) {
     for (int r = 0; r < H; ++r) {
       __m512 value = _mm512_cvtepi32_ps((__m512i)sum[r * terms][v]);
       if constexpr (terms == 2)
-        value = _mm512_fmadd_ps(_mm512_cvtepi32_ps((__m512i)sum[r * terms + 1][v]), _mm512_set1_ps(1.0f / 254.0f), value);
+        value =
+            _mm512_fmadd_ps(_mm512_cvtepi32_ps((__m512i)sum[r * terms + 1][v]), _mm512_set1_ps(1.0f / 254.0f), value);
       f32* const y = a.y + (row + r) * panel_columns + 16 * v;
       const __m512 scale = _mm512_mul_ps(w_scale, _mm512_set1_ps(a.x_scale[row + r].scale));
       _mm512_storeu_ps(y, _mm512_fmadd_ps(value, scale, _mm512_loadu_ps(y)));
@@ -250,18 +258,14 @@ TESS_TARGET_VNNI inline void tile_int8(const BlockArgs& a, index_t row) {
   }
 }
 
+template <int terms, int H = 6>
+TESS_TARGET_VNNI inline void block_int8(const BlockArgs& a, index_t row) {
+  for (; row + H <= a.rows; row += H) tile_int8<H, terms>(a, row);
+  if constexpr (H > 1) block_int8<terms, next_height(H)>(a, row);
+}
 template <int terms>
 TESS_TARGET_VNNI inline void block_int8(const BlockArgs& a) {
-  index_t row = 0;
-  for (; row + 6 <= a.rows; row += 6) tile_int8<6, terms>(a, row);
-  switch (a.rows - row) {
-    case 5: return tile_int8<5, terms>(a, row);
-    case 4: return tile_int8<4, terms>(a, row);
-    case 3: return tile_int8<3, terms>(a, row);
-    case 2: return tile_int8<2, terms>(a, row);
-    case 1: return tile_int8<1, terms>(a, row);
-    default: return;
-  }
+  block_int8<terms>(a, 0);
 }
 
 }  // namespace tess::host::detail::avx512

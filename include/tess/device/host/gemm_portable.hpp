@@ -21,7 +21,8 @@ template <class E>
 TESS_ALWAYS_INLINE Float4 widen(Int4 words, int j) {
   if constexpr (std::is_same_v<E, f32>) return std::bit_cast<Float4>(words);
   else if constexpr (std::is_same_v<E, bf16>) return std::bit_cast<Float4>(j == 0 ? words << 16 : words & -65536);
-  else return __builtin_convertvector(((words << (24 - 8 * j)) ^ std::numeric_limits<std::int32_t>::min()) >> 24, Float4);
+  else
+    return __builtin_convertvector(((words << (24 - 8 * j)) ^ std::numeric_limits<std::int32_t>::min()) >> 24, Float4);
 }
 
 /// H rows, 4 V columns from `column` on.

@@ -139,14 +139,15 @@ Packed<E> pack(ThreadPool& pool, const Source<S, T>& source, index_t K, index_t 
 /// group_rows: rows of a whole group; first_group_offset: rows of the first group that lie before this shard.
 /// The number of groups follows: ceil((first_group_offset + K) / group_rows).
 template <bool T>
-PackedQ8 pack_q8(ThreadPool& pool, const Source<std::int8_t, T>& source, index_t K, index_t N, const Source<bf16>& scales,
-                 index_t group_rows, index_t first_group_offset = 0) {
+PackedQ8 pack_q8(ThreadPool& pool, const Source<std::int8_t, T>& source, index_t K, index_t N,
+                 const Source<bf16>& scales, index_t group_rows, index_t first_group_offset = 0) {
   PackedQ8 w(K, N, group_rows, first_group_offset);
   detail::pack_words(pool, source, w);
   for (index_t g = 0; g < w.groups(); ++g)
     for (index_t p = 0; p < w.panels(); ++p) {
       const index_t columns = std::min(panel_columns, N - p * panel_columns);
-      std::memcpy(w.scales(p, g), scales.data + g * scales.stride + p * panel_columns * 2, static_cast<std::size_t>(columns) * 2);
+      std::memcpy(w.scales(p, g), scales.data + g * scales.stride + p * panel_columns * 2,
+                  static_cast<std::size_t>(columns) * 2);
     }
   return w;
 }

@@ -29,7 +29,8 @@ struct Block {
 
 /// Cuts K rows into blocks. Groups have `group_rows` rows; the first has lost `first_group_offset` of them to an earlier
 /// shard, the last may be cut as well. Every group is cut evenly into as few blocks as possible.
-inline std::vector<Block> cut_into_blocks(index_t K, index_t group_rows, index_t first_group_offset, index_t rows_per_word) {
+inline std::vector<Block> cut_into_blocks(index_t K, index_t group_rows, index_t first_group_offset,
+                                          index_t rows_per_word) {
   std::vector<Block> blocks;
   index_t row = 0, word = 0;
   for (index_t group = 0; row < K; ++group) {
@@ -74,8 +75,7 @@ class Packed {
     panels_ = (N + panel_columns - 1) / panel_columns;
     if (!blocks_.empty()) panel_bytes_ = (blocks_.back().word + blocks_.back().words) * word_row_bytes;
     words_ = Buffer(panels_ * panel_bytes_);
-    if constexpr (has_scales)
-      scales_ = Buffer(panels_ * groups() * panel_columns * static_cast<index_t>(sizeof(bf16)));
+    if constexpr (has_scales) scales_ = Buffer(panels_ * groups() * panel_columns * static_cast<index_t>(sizeof(bf16)));
   }
 
   index_t rows() const { return rows_; }        // K
@@ -90,14 +90,10 @@ class Packed {
   const std::byte* panel(index_t p) const { return words_.data() + p * panel_bytes_; }
 
   /// The 32 scales of a panel in a group.
-  bf16* scales(index_t p, index_t group)
-    requires has_scales
-  {
+  bf16* scales(index_t p, index_t group) requires has_scales {
     return scales_.template as<bf16>() + (p * groups() + group) * panel_columns;
   }
-  const bf16* scales(index_t p, index_t group) const
-    requires has_scales
-  {
+  const bf16* scales(index_t p, index_t group) const requires has_scales {
     return scales_.template as<bf16>() + (p * groups() + group) * panel_columns;
   }
 
@@ -115,8 +111,8 @@ namespace detail {
 template <class E>
 f32 element_at(const Packed<E>& w, const Block& block, index_t k, index_t n) {
   const index_t panel = n / panel_columns, column = n % panel_columns, row = k - block.row;
-  const std::byte* word = w.panel(panel) +
-                          (block.word + row / Packed<E>::rows_per_word) * Packed<E>::word_row_bytes + column * 4;
+  const std::byte* word =
+      w.panel(panel) + (block.word + row / Packed<E>::rows_per_word) * Packed<E>::word_row_bytes + column * 4;
   const std::byte* at = word + row % Packed<E>::rows_per_word * static_cast<index_t>(sizeof(E));
   if constexpr (Packed<E>::has_scales)
     return static_cast<f32>(static_cast<int>(*at) - 128) * w.scales(panel, block.group)[column];
@@ -140,7 +136,8 @@ f32 unpack(const Packed<E>& w, index_t k, index_t n) {
 template <class E, class Out>
 void unpack_column(const Packed<E>& w, index_t n, Out* out) {
   for (const Block& block : w.blocks())
-    for (index_t k = block.row; k < block.row + block.rows; ++k) out[k] = static_cast<Out>(detail::element_at(w, block, k, n));
+    for (index_t k = block.row; k < block.row + block.rows; ++k)
+      out[k] = static_cast<Out>(detail::element_at(w, block, k, n));
 }
 
 }  // namespace tess::host
