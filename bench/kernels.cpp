@@ -3,7 +3,8 @@
 //
 //   bench_kernels [threads] [MiB of weights to rotate through = 512] [name of the one instruction set to measure]
 //
-// Weights are cold: every product takes the next matrix of a set larger than the caches. A share is the median over pairs
+// Weights are cold: every product takes the next matrix of a set larger than the caches. A share is the median over
+// pairs
 // of (stream read of the set, products with every matrix of the set); only ratios taken side by side mean anything.
 #include <tess/device/host/gemm.hpp>
 #include <tess/device/host/pack.hpp>

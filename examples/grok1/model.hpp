@@ -60,6 +60,24 @@ template <class C>
 struct routing<C> {
   using type = typename C::routing;
 };
+template <class C>
+struct cache_type {  // of keys and values; a configuration may say `using cache_type = f32`
+  using type = bf16;
+};
+template <class C>
+  requires requires { typename C::cache_type; }
+struct cache_type<C> {
+  using type = typename C::cache_type;
+};
+template <class C>
+struct weight_type {  // of the linear layers of a checkpoint without int8; a configuration may say `using weight_type = bf16`
+  using type = f32;
+};
+template <class C>
+  requires requires { typename C::weight_type; }
+struct weight_type<C> {
+  using type = typename C::weight_type;
+};
 }  // namespace detail
 
 /// Every type of the model for one configuration, mesh and device. The specs come from the partition rules, by path.
@@ -69,15 +87,16 @@ struct Types {
   static constexpr TransformerConfig c = config.model;
 
   static constexpr index_t times(index_t a, index_t b) { return a == dyn || b == dyn ? dyn : a * b; }
-  static constexpr index_t E = c.emb_size, F = c.ffn_size(), V = config.vocab_size, X = c.is_moe() ? c.num_experts : 1;
+  static constexpr index_t E = c.emb_size, F = c.ffn_size(), V = config.vocab_size;
   static constexpr index_t HQ = times(c.num_q_heads, c.key_size), HK = times(c.num_kv_heads, c.key_size);
-  static constexpr bool sized = E != dyn;  // otherwise the checkpoint decides, also on the number of scale groups
+  static constexpr bool sized = E != dyn;  // otherwise the checkpoint decides, also on the experts and the scale groups
+  static constexpr index_t X = sized ? c.num_experts : dyn;
   static constexpr index_t column_groups = sized ? 1 : dyn, row_groups = sized ? config.scale_groups : dyn;
 
   template <class T, class S, class Path>
   using Param = ShardedTensor<T, S, M, spec_for<PARTITION_RULES, Path>, D>;
   template <index_t G>
-  using Weight = packed<std::conditional_t<config.quantized, q8<G>, f32>>;
+  using Weight = packed<std::conditional_t<config.quantized, q8<G>, typename detail::weight_type<C>::type>>;
   template <class Path, index_t G, index_t... S>
   using Linear = nn::Linear<Param<Weight<G>, Shape<S...>, Path>>;
 
@@ -98,7 +117,7 @@ struct Types {
   /// The residual stream [B, T, E]. Activations are f32 up to the caches: XLA keeps most of the reference's bf16 values unrounded too.
   /// Sharded over `model` too (shard_activations), every norm sums one f32 a token over it.
   using Stream = std::conditional_t<c.shard_activations, P<data, None, model>, P<data, None, None>>;
-  using Cache = nn::KVCache<ShardedTensor<bf16, Shape<dyn, dyn, c.num_kv_heads, c.key_size>, M, P<data, None, model, None>, D>>;
+  using Cache = nn::KVCache<ShardedTensor<typename detail::cache_type<C>::type, Shape<dyn, dyn, c.num_kv_heads, c.key_size>, M, P<data, None, model, None>, D>>;
   using Tokens = ShardedTensor<i32, Shape<dyn, dyn>, M, P<None, None>, D>;
   using Logits = P<data, None, None>;
 };
@@ -136,7 +155,7 @@ struct DecoderLayer {
   }
 };
 
-/// The caches of all layers: [slots, capacity, kv heads, key size], bf16, zero bytes on a device that stores nothing.
+/// The caches of all layers: [slots, capacity, kv heads, key size], zero bytes on a device that stores nothing.
 template <AnyConfig C, AnyMesh M, class D>
 struct Memory {
   static constexpr index_t layers_known = C::value.model.num_layers;

@@ -16,7 +16,7 @@
 namespace grok1 {
 
 enum class Command { generate, inspect, plan };
-enum class DummyWeights { none, medium, full };
+enum class DummyWeights { none, medium_size, full_size };
 enum class Stats { text, json, none };
 
 struct Options {
@@ -208,8 +208,8 @@ inline Options parse(int argc, const char* const* argv) {
 
   if (inspect->parsed()) o.command = Command::inspect;
   if (plan->parsed()) o.command = Command::plan;
-  o.dummy_weights = dummy == "medium" ? DummyWeights::medium
-                    : dummy == "full" ? DummyWeights::full
+  o.dummy_weights = dummy == "medium" ? DummyWeights::medium_size
+                    : dummy == "full" ? DummyWeights::full_size
                                       : DummyWeights::none;
   o.color = !no_color;
   o.stats = stats == "json" ? Stats::json : stats == "none" ? Stats::none : Stats::text;

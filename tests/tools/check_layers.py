@@ -48,6 +48,22 @@ def check(root):
             if other_rank >= rank and rank < TOP:
                 yield f'{name} (layer {folder}) includes "{target}", which is not below it'
     yield from cycles(below, root)
+    yield from unreachable(below, root)
+
+
+def unreachable(below, root):
+    whole = root / "tess.hpp"
+    if whole not in below:
+        return
+    seen, waiting = set(), [whole]
+    while waiting:
+        header = waiting.pop()
+        if header not in seen:
+            seen.add(header)
+            waiting += below.get(header, [])
+    for header in below:
+        if header not in seen and header.name not in ("cuda.hpp", "mpi.hpp"):
+            yield f"tess.hpp does not reach {header.relative_to(root)}"
 
 
 def cycles(below, root):

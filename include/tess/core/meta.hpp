@@ -15,8 +15,10 @@ constexpr int index_of() {
   return -1;
 }
 
+template <int I, class... Ts>
+struct nth;
 template <int I, class Head, class... Tail>
-struct nth : nth<I - 1, Tail...> {};
+struct nth<I, Head, Tail...> : nth<I - 1, Tail...> {};
 template <class Head, class... Tail>
 struct nth<0, Head, Tail...> {
   using type = Head;

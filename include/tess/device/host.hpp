@@ -219,7 +219,7 @@ class Host {
         start[b] = row.start;
         count[b] = row.count;
       }
-      host::Attention<typename Y::value_type, typename Q::value_type> a;
+      host::Attention<typename Y::value_type, typename Q::value_type, typename K::value_type> a;
       a.batch = q.local_extent(0), a.queries = q.local_extent(1), a.heads = q.local_extent(2), a.head_dim = q.local_extent(3);
       a.slots = keys.local_extent(0), a.capacity = keys.local_extent(1), a.kv_heads = keys.local_extent(2);
       a.q = q.storage().data(r), a.k = keys.storage().data(r), a.v = values.storage().data(r), a.out = y.storage().data(r);
@@ -250,7 +250,11 @@ class Host {
       i32* at = offsets.storage().data(r);
       i32* position = positions.storage().data(r);
       std::fill_n(at, experts + 1, 0);
-      for (index_t i = 0; i < n; ++i) ++at[id[i] + 1];
+      for (index_t i = 0; i < n; ++i) {
+        if (id[i] < 0 || id[i] >= experts)
+          fail("[dispatch] a token is routed to expert ", id[i], ", but ", experts, " are declared (MoELayer's expert_count)");
+        ++at[id[i] + 1];
+      }
       for (index_t e = 0; e < experts; ++e) at[e + 1] += at[e];
       std::vector<i32> next(at, at + experts);
       for (index_t i = 0; i < n; ++i) position[i] = next[static_cast<std::size_t>(id[i])]++;

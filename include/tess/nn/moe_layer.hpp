@@ -6,6 +6,15 @@
 
 namespace tess::nn {
 
+namespace detail {
+/// How many experts a router's type speaks of; 1 where it does not say.
+template <class R>
+constexpr index_t declared_experts() {
+  if constexpr (requires { R::experts; }) return R::experts == dyn ? 1 : R::experts;
+  else return 1;
+}
+}  // namespace detail
+
 /// x [B, T, D] -> f32 [B, T, D], a pending sum where the experts leave one: the weighted sum of the experts' outputs is linear and is taken
 /// on the parts, so that one row a token, not k, crosses devices. The caller finishes it.
 /// `Experts` is any network over grouped rows (ops/experts.hpp) with `input_spec<X>`, such as GatedFeedForward.
@@ -14,7 +23,7 @@ template <class R, class Experts>
 struct MoELayer {
   R router{};
   Experts experts{};
-  index_t expert_count = 1;
+  index_t expert_count = detail::declared_experts<R>();  // to be set where the type says dyn
 
   template <class D, class X>
   constexpr auto operator()(D& dev, const X& x) const {

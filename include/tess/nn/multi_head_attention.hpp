@@ -16,9 +16,11 @@ struct Heads {
                 "[attention] the number of query heads is a multiple of the number of key/value heads");
 };
 
-/// What a layer remembers of the tokens it has seen: keys (rotated) and values, bf16 [S, C, HK, D] for S sequences of up to C tokens.
+/// What a layer remembers of the tokens it has seen: keys (rotated) and values, [S, C, HK, D] for S sequences of up to C tokens; bf16,
+/// or f32 where nothing may be rounded.
 template <AnyTensor C>
 struct KVCache {
+  using value_type = typename C::value_type;
   C keys{}, values{};
 };
 
@@ -26,7 +28,7 @@ struct KVCache {
 /// spec it wants. Weights: query [E, HQ·D], key and value [E, HK·D] P<e, h>, linear [HQ·D, E] P<h, n>; heads are sharded over h, whole
 /// heads a device. The cache is P<b, None, h, None>.
 /// Bytes: x to P<.., e>, the projections' sums over e, and the batch to w_o's axes; none of them on a mesh that shards only heads.
-/// Keys and values are rounded once, into the cache; everything else stays in f32.
+/// Keys and values are rounded once, into the cache's type; everything else stays in f32.
 /// Options: scale and cap (cap · tanh(score / cap), 0 for none).
 /// Source: Vaswani et al., arXiv 1706.03762; Ainslie et al., arXiv 2305.13245; Grok-1's model.py, class MultiHeadAttention.
 template <class H, class Query, class Key, class Value, class Output, class Rotary = RotaryEmbedding<>>
@@ -43,9 +45,9 @@ struct MultiHeadAttention {
   constexpr auto operator()(D& dev, const X& x, Cache& cache, Segments rows) const {
     const auto in = reshard<contracting_spec<X, decltype(query.weight)>>(dev, x);  // [B, T, E]
     const auto v = heads<H::key_value>(project<head_spec<X, Key>>(dev, value, in), key_value_heads);
-    append_to_cache(dev, cache.values, cast<bf16>(dev, v), rows);  // [B, T, HK, D]
+    append_to_cache(dev, cache.values, cast<typename Cache::value_type>(dev, v), rows);  // [B, T, HK, D]
     const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in), key_value_heads);
-    append_to_cache(dev, cache.keys, cast<bf16>(dev, rotary(dev, k, rows)), rows);
+    append_to_cache(dev, cache.keys, cast<typename Cache::value_type>(dev, rotary(dev, k, rows)), rows);
     const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in), query_heads);
     const auto mixed = attention<f32>(dev, rotary(dev, q, rows), cache.keys, cache.values, rows, options);  // [B, T, HQ, D]
     const auto joined = merge<2>(mixed);                                                                       // [B, T, HQ·D]

@@ -45,6 +45,7 @@ struct SoftmaxTopK {
 /// x P<b, None, d> for w P<d, None> -> routes P<b, None, None>; a sum over d is finished by an all-reduce of the logits.
 template <AnyTensor W, class Choose = SoftmaxTopK<>>
 struct Router {
+  static constexpr index_t experts = tess::detail::static_extent<typename W::shape>(1);
   W weight{};
   index_t selected = 2;
   [[no_unique_address]] Choose choose{};

@@ -1,6 +1,7 @@
 // PartitionRules: a table from parameter paths to specs, read by the compiler; the first rule that matches wins.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <array>
 #include <string_view>
 #include <type_traits>
 
@@ -19,12 +20,12 @@ namespace tess {
 template <class... Rule>
 struct PartitionRules {
   static constexpr int size = sizeof...(Rule);
-  static constexpr std::string_view windows[] = {Rule::window...};
+  static constexpr std::array<std::string_view, sizeof...(Rule)> windows{Rule::window...};
 
   /// Position of the rule that decides a path like "transformer/decoder_layer_0/router/w"; -1: none does.
   static constexpr int index(std::string_view path) {
     for (int i = 0; i < size; ++i)
-      if (window_matches(windows[i], path)) return i;
+      if (window_matches(windows[static_cast<std::size_t>(i)], path)) return i;
     return -1;
   }
   template <int I>

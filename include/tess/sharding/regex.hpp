@@ -1,4 +1,4 @@
-// The part of Python's re.match that partition rules use, at compile time: literals, ., [..], (..|..), *, +, ?, \d \w, $.
+// The part of Python's re.match that partition rules use, at compile time: literals, ., [..], (..|..), *, +, ?, \d \w, ^ $.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstdint>
@@ -62,9 +62,15 @@ class Regex {
     const char c = look();
     if (c == '(') {
       ++at_;
+      if (more() && look() == '?') throw "a partition rule uses (?...), which is not supported";
       const Ends result = alternatives(from);
       ++at_;  // ')'
       return result;
+    }
+    if (c == '{') throw "a partition rule uses {...}, which is not supported";
+    if (c == '^') {
+      ++at_;
+      return from & 1u;
     }
     if (c == '$') {  // the end, or before a final newline
       ++at_;

@@ -129,7 +129,8 @@ TEST_CASE("matmul.bf16_weights_f32_activations") { check_shapes<f32, bf16>(1e-5)
 TEST_CASE("matmul.int8_weights") { check_shapes<bf16, std::int8_t>(6e-5), check_shapes<f32, std::int8_t>(6e-5); }
 
 TEST_CASE("matmul.two_terms_are_exact_where_one_is_not") {
-  // Error relative to float64; the reference (bf16 weights) has 1.6e-3. Outliers: 0.2 % of the channels, 60 times larger.
+  // Error relative to float64; the reference (bf16 weights) has 1.6e-3. Outliers: 0.2 % of the channels, 60 times
+  // larger.
   const RestoreCpu restore;
   ThreadPool pool(2);
   const index_t M = 4, K = 4096, N = 96;

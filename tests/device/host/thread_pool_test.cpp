@@ -1,4 +1,4 @@
-// ThreadPool: every index once, exceptions to the caller, nesting, many callers, and no waiting for a thread that is busy elsewhere.
+// ThreadPool: every index once, exceptions to the caller, nesting, many callers, stealing from a stuck thread.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <tess/device/host/thread_pool.hpp>

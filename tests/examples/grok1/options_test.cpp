@@ -67,8 +67,8 @@ TEST_CASE("options: every one of them") {
   CHECK(o.stats == Stats::json);
   CHECK_FALSE(o.color);
   CHECK(o.ignore_eos);
-  CHECK(parsed({"--dummy-weights", "medium"}).dummy_weights == DummyWeights::medium);
-  CHECK(parsed({"--dummy-weights=full"}).dummy_weights == DummyWeights::full);
+  CHECK(parsed({"--dummy-weights", "medium"}).dummy_weights == DummyWeights::medium_size);
+  CHECK(parsed({"--dummy-weights=full"}).dummy_weights == DummyWeights::full_size);
   CHECK(parsed({"--stats", "none"}).stats == Stats::none);
   CHECK(parsed({"--interactive"}).interactive);
   CHECK(parsed({"--prompt-file", "story.txt"}).prompt_file == "story.txt");

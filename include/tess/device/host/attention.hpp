@@ -14,14 +14,14 @@ namespace tess::host {
 
 /// One call. Query t of row b is at position start[b] + t and sees the cache positions 0 … start[b] + t of slot[b],
 /// which must hold its own key and value already. Query head h uses key/value head h / (heads / kv_heads).
-template <class Y, class Q = bf16>
+template <class Y, class Q = bf16, class C = bf16>
 struct Attention {
   index_t batch = 0, queries = 0;  // B rows of T queries
   index_t heads = 0, kv_heads = 0, head_dim = 0;
   index_t slots = 0, capacity = 0;  // of the cache
   const Q* q = nullptr;             // [batch, queries, heads, head_dim], bf16 or f32
-  const bf16* k = nullptr;          // [slots, capacity, kv_heads, head_dim]
-  const bf16* v = nullptr;          // [slots, capacity, kv_heads, head_dim]
+  const C* k = nullptr;             // [slots, capacity, kv_heads, head_dim], bf16 or f32
+  const C* v = nullptr;             // [slots, capacity, kv_heads, head_dim]
   Y* out = nullptr;                 // [batch, queries, heads * head_dim], bf16 or f32
   const index_t* slot = nullptr;    // [batch]
   const index_t* start = nullptr;   // [batch], position of the row's first query
@@ -66,15 +66,15 @@ inline void merge(const AttentionSums& sums, const AttentionSums& part, index_t 
 }
 
 /// Computes items for one call; holds what is the same for all of them.
-template <class Y, class Q>
+template <class Y, class Q, class C>
 class AttentionTask {
  public:
-  explicit AttentionTask(const Attention<Y, Q>& a)
+  explicit AttentionTask(const Attention<Y, Q, C>& a)
       : a_(a),
         group_(a.heads / a.kv_heads),
         value_panels_((a.head_dim + panel_columns - 1) / panel_columns),
         chunks_((a.head_dim + block_rows - 1) / block_rows),
-        kernels_(choose_attention_kernels(cpu())),
+        kernels_(choose_attention_kernels<C>(cpu())),
         block_(choose_method<f32, f32>(cpu(), Activations::two_terms).block) {}
 
   index_t value_panels() const { return value_panels_; }
@@ -162,14 +162,14 @@ class AttentionTask {
             nullptr, y});
   }
 
-  const Attention<Y, Q>& a_;
+  const Attention<Y, Q, C>& a_;
   index_t group_, value_panels_, chunks_;
-  AttentionKernels kernels_;
+  AttentionKernels<C> kernels_;
   BlockKernel block_;
 };
 
-template <class Y, class Q>
-void check(const Attention<Y, Q>& a) {
+template <class Y, class Q, class C>
+void check(const Attention<Y, Q, C>& a) {
   if (a.kv_heads <= 0 || a.heads % a.kv_heads != 0 || a.head_dim <= 0)
     fail("attention: ", a.heads, " query heads of ", a.head_dim, " do not divide among ", a.kv_heads,
          " key/value heads.");
@@ -184,13 +184,14 @@ void check(const Attention<Y, Q>& a) {
 
 }  // namespace detail
 
-/// out = softmax(cap(scale * q k^T)) v, all in f32 over bf16 inputs. Memory: a few blocks of 64 positions a thread, never
+/// out = softmax(cap(scale * q k^T)) v, all in f32 over bf16 inputs. Memory: a few blocks of 64 positions a thread,
+/// never
 /// [T, T]. The order of every sum depends on the position alone: a query's result is the same alone or in a batch, in a
 /// prompt or decoded, with any number of threads. Throws `Error` if a row does not fit the cache.
-template <class Y, class Q>
-void attention(ThreadPool& pool, const Attention<Y, Q>& a) {
+template <class Y, class Q, class C>
+void attention(ThreadPool& pool, const Attention<Y, Q, C>& a) {
   detail::check(a);
-  const detail::AttentionTask<Y, Q> task(a);
+  const detail::AttentionTask<Y, Q, C> task(a);
   std::vector<detail::AttentionItem> items;
   index_t most_splits = 1;
   for (index_t b = 0; b < a.batch; ++b) {

@@ -1,4 +1,4 @@
-// The steps of attention that are no matmul: loading blocks of the cache as f32 panels, and the online softmax of a row.
+// The steps of attention besides matmul: loading blocks of the cache as f32 panels, the online softmax of a row.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <limits>
@@ -23,14 +23,17 @@ struct SoftmaxRow {
   index_t value_panels;
 };
 
+/// For a cache of C: bf16, or f32 where nothing may be rounded.
+template <class C>
 struct AttentionKernels {
-  void (*load_keys)(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels);
-  void (*load_values)(const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels);
+  void (*load_keys)(const C* k, index_t step, index_t count, index_t head_dim, f32* panels);
+  void (*load_values)(const C* v, index_t step, index_t count, index_t head_dim, f32* panels);
   void (*softmax)(const SoftmaxRow& row);
 };
 
 /// k [count] rows `step` apart of head_dim -> [2][head_dim][32], zeros beyond count.
-TESS_ALWAYS_INLINE void load_keys_body(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
+template <class C>
+TESS_ALWAYS_INLINE void load_keys_body(const C* k, index_t step, index_t count, index_t head_dim, f32* panels) {
   for (index_t c = 0; c < attention_block; ++c) {
     f32* const to = panels + c / panel_columns * head_dim * panel_columns + c % panel_columns;
     for (index_t d = 0; d < head_dim; ++d) to[d * panel_columns] = c < count ? static_cast<f32>(k[c * step + d]) : 0.0f;
@@ -38,11 +41,12 @@ TESS_ALWAYS_INLINE void load_keys_body(const bf16* k, index_t step, index_t coun
 }
 
 /// v [count] rows `step` apart of head_dim -> [head_dim / 32 rounded up][64][32], zeros beyond head_dim.
-TESS_ALWAYS_INLINE void load_values_body(const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) {
+template <class C>
+TESS_ALWAYS_INLINE void load_values_body(const C* v, index_t step, index_t count, index_t head_dim, f32* panels) {
   for (index_t first = 0; first < head_dim; first += panel_columns, panels += attention_block * panel_columns)
     for (index_t r = 0; r < count; ++r) {
       f32* const to = panels + r * panel_columns;
-      const bf16* const from = v + r * step + first;
+      const C* const from = v + r * step + first;
       if (head_dim - first >= panel_columns)
         for (index_t c = 0; c < panel_columns; ++c) to[c] = static_cast<f32>(from[c]);
       else
@@ -138,15 +142,18 @@ TESS_TARGET_AVX512 inline void load_keys_avx512(const bf16* k, index_t step, ind
   }
 }
 
-TESS_TARGET_AVX2 inline void load_keys_avx2(const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
+template <class C>
+TESS_TARGET_AVX2 void load_keys_avx2(const C* k, index_t step, index_t count, index_t head_dim, f32* panels) {
   load_keys_body(k, step, count, head_dim, panels);
 }
-TESS_TARGET_AVX2 inline void load_values_avx2(const bf16* v, index_t step, index_t count, index_t head_dim,
+template <class C>
+TESS_TARGET_AVX2 void load_values_avx2(const C* v, index_t step, index_t count, index_t head_dim,
                                               f32* panels) {
   load_values_body(v, step, count, head_dim, panels);
 }
 TESS_TARGET_AVX2 inline void softmax_avx2(const SoftmaxRow& row) { softmax_body(row); }
-TESS_TARGET_AVX512 inline void load_values_avx512(const bf16* v, index_t step, index_t count, index_t head_dim,
+template <class C>
+TESS_TARGET_AVX512 void load_values_avx512(const C* v, index_t step, index_t count, index_t head_dim,
                                                   f32* panels) {
   load_values_body(v, step, count, head_dim, panels);
 }
@@ -156,15 +163,19 @@ TESS_TARGET_AVX512 inline void softmax_avx512(const SoftmaxRow& row) { softmax_b
 #endif
 #endif
 
-inline AttentionKernels choose_attention_kernels([[maybe_unused]] const Cpu& cpu) {
+template <class C>
+AttentionKernels<C> choose_attention_kernels([[maybe_unused]] const Cpu& cpu) {
 #if TESS_X86
-  if (cpu.isa == Isa::avx512) return {load_keys_avx512, load_values_avx512, softmax_avx512};
-  if (cpu.isa == Isa::avx2) return {load_keys_avx2, load_values_avx2, softmax_avx2};
+  if (cpu.isa == Isa::avx512) {
+    if constexpr (std::is_same_v<C, bf16>) return {load_keys_avx512, load_values_avx512<C>, softmax_avx512};
+    else return {load_keys_avx2<C>, load_values_avx512<C>, softmax_avx512};
+  }
+  if (cpu.isa == Isa::avx2) return {load_keys_avx2<C>, load_values_avx2<C>, softmax_avx2};
 #endif
-  return {[](const bf16* k, index_t step, index_t count, index_t head_dim, f32* panels) {
+  return {[](const C* k, index_t step, index_t count, index_t head_dim, f32* panels) {
             load_keys_body(k, step, count, head_dim, panels);
           },
-          [](const bf16* v, index_t step, index_t count, index_t head_dim, f32* panels) {
+          [](const C* v, index_t step, index_t count, index_t head_dim, f32* panels) {
             load_values_body(v, step, count, head_dim, panels);
           },
           [](const SoftmaxRow& row) { softmax_body(row); }};

@@ -12,7 +12,8 @@
 namespace tess::host {
 
 /// How an int8 matmul takes its activations where the CPU has int8 dot products. Elsewhere they stay f32.
-///   two_terms: x = s (q1 + q2 / 254) per row and block, both int8: error about 3e-5 of the result (Gaussian activations).
+///   two_terms: x = s (q1 + q2 / 254) per row and block, both int8: error about 3e-5 of the result (Gaussian
+///   activations).
 ///   one_term:  x = s q1: twice as fast, error about 7e-3, more with outliers. Opt-in.
 enum class Activations { two_terms, one_term };
 

@@ -16,7 +16,8 @@
 
 namespace tess::host {
 
-/// Owns `size()` bytes at an address that is a multiple of 64. Move-only. Large ones come straight from the kernel, page
+/// Owns `size()` bytes at an address that is a multiple of 64. Move-only. Large ones come straight from the kernel,
+/// page
 /// by page as they are first written, so that each thread's part is near it and peak memory is what is used.
 class Buffer {
  public:

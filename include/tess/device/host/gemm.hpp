@@ -133,12 +133,14 @@ void multiply_panels(const Method<X>& method, const Problem<X, W, Y>& p, const P
 
 }  // namespace detail
 
-/// All products of the span, whose weights must have one shape and one partition into scale groups; their work is spread
+/// All products of the span, whose weights must have one shape and one partition into scale groups; their work is
+/// spread
 /// over the threads together. y is overwritten and must not overlap x. Throws `Error` if sizes do not fit.
 ///
 /// Every sum runs in one order that depends on K and the groups alone: in blocks of at most 256 rows, each from its own
 /// zero, in f32 (int8 weights with int8 dot products: exactly, in int32). Hence a row of y does not depend on the other
-/// rows, on their number or on the threads. A NaN or an infinity in a row of x gives NaN or infinities in that row of y.
+/// rows, on their number or on the threads. A NaN or an infinity in a row of x gives NaN or infinities in that row of
+/// y.
 /// With bf16 dot products denormal products count as zero; with int8 ones, blocks of x that are all below 1e-35.
 template <class X, class W, class Y>
 void matmul(ThreadPool& pool, std::span<const Problem<X, W, Y>> problems,

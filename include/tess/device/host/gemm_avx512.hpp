@@ -1,4 +1,4 @@
-// The matmul kernels for AVX-512: f32, bf16 dot products (vdpbf16ps), int8 dot products (vpdpbusd) with two-term activations.
+// The matmul kernels for AVX-512: f32, bf16 dot products (vdpbf16ps), int8 dot products (vpdpbusd) in two terms.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <limits>
@@ -14,7 +14,8 @@
 #endif
 namespace tess::host::detail::avx512 {
 
-// --- activations ------------------------------------------------------------------------------------------------------
+// --- activations
+// ------------------------------------------------------------------------------------------------------
 
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE __m512 widen_bf16(__m256i x) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
@@ -96,7 +97,8 @@ TESS_ALWAYS_INLINE void prefetch(const std::byte* w) {
 /// Rows are taken 12 or 6, 3, 2, 1 at a time. 6 rows by 2 vectors by 2 terms of sums fill 24 of 32 registers.
 constexpr int next_height(int height) { return height == 3 ? 2 : height / 2; }
 
-// --- f32: widened weights, fused multiply-add ---------------------------------------------------------------------------
+// --- f32: widened weights, fused multiply-add
+// ---------------------------------------------------------------------------
 
 /// Row j of the K rows in sixteen words.
 template <class E, int j>
@@ -181,7 +183,8 @@ TESS_TARGET_AVX512 inline void block_f32(const BlockArgs& a) {
   block_f32<E>(a, 0);
 }
 
-// --- bf16 dot products --------------------------------------------------------------------------------------------------
+// --- bf16 dot products
+// --------------------------------------------------------------------------------------------------
 
 template <int H, int terms>
 TESS_TARGET_BF16 inline void tile_bf16(const BlockArgs& a, index_t row) {
@@ -215,7 +218,8 @@ TESS_TARGET_BF16 inline void block_bf16(const BlockArgs& a) {
   block_bf16<terms, 12>(a, 0);  // more sums than the others: vdpbf16ps takes 6 cycles
 }
 
-// --- int8 dot products --------------------------------------------------------------------------------------------------
+// --- int8 dot products
+// --------------------------------------------------------------------------------------------------
 
 /// As __m512i, which is eight int64, the sums would be copied and spilled in every turn by g++ 12.
 using Int32x16 = std::int32_t __attribute__((vector_size(64)));

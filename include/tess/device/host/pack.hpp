@@ -10,8 +10,10 @@
 
 namespace tess::host {
 
-/// A matrix [K, N] of elements S somewhere in a file. `stride` is the distance in bytes between its rows (transposed: the
-/// file holds [N, K], and it is the distance between the rows of that). A sub-rectangle is a source with the whole's stride.
+/// A matrix [K, N] of elements S somewhere in a file. `stride` is the distance in bytes between its rows (transposed:
+/// the
+/// file holds [N, K], and it is the distance between the rows of that). A sub-rectangle is a source with the whole's
+/// stride.
 template <class S, bool Transposed = false>
 struct Source {
   const std::byte* data;

@@ -27,7 +27,8 @@ struct Block {
   index_t padded_rows() const { return (rows + 3) / 4 * 4; }
 };
 
-/// Cuts K rows into blocks. Groups have `group_rows` rows; the first has lost `first_group_offset` of them to an earlier
+/// Cuts K rows into blocks. Groups have `group_rows` rows; the first has lost `first_group_offset` of them to an
+/// earlier
 /// shard, the last may be cut as well. Every group is cut evenly into as few blocks as possible.
 inline std::vector<Block> cut_into_blocks(index_t K, index_t group_rows, index_t first_group_offset,
                                           index_t rows_per_word) {

@@ -1,4 +1,4 @@
-// ThreadPool: parallel loops with contiguous ranges per thread, chunks that idle threads steal, and no barrier to wait at.
+// ThreadPool: parallel loops with contiguous ranges per thread and chunks that idle threads steal.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>

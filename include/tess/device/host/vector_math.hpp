@@ -14,7 +14,8 @@ namespace tess::host {
 
 namespace detail {
 
-/// exp(x) = 2^n (1 + fraction) for |x| < 127 ln 2, x = n ln 2 + r, |r| <= ln 2 / 2; fraction = r + r^2 / 2! + … + r^7 / 7!.
+/// exp(x) = 2^n (1 + fraction) for |x| < 127 ln 2, x = n ln 2 + r, |r| <= ln 2 / 2; fraction = r + r^2 / 2! + … + r^7
+/// / 7!.
 struct ExpParts {
   std::int32_t n;
   f32 fraction;

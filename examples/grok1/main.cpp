@@ -1,0 +1,246 @@
+// grok1: continues prompts with Grok-1, from an official checkpoint, on any of the meshes it was built for.
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <map>
+#include <new>
+#include <optional>
+
+#include "engine.hpp"
+#include "model_files.hpp"
+#include "options.hpp"
+#include "reports.hpp"
+#include "tokenizer.hpp"
+
+namespace grok1 {
+namespace {
+
+constexpr const char* default_prompt = "The answer to life the universe and everything is of course";
+
+struct Style {
+  const char *prompt = "", *faint = "", *plain = "";
+};
+Style style_of(const Options& o) {
+  if (!o.color || isatty(STDOUT_FILENO) == 0 || std::getenv("NO_COLOR") != nullptr) return {};
+  return {"\033[1m", "\033[2m", "\033[0m"};
+}
+
+std::string read_all(std::istream& in) { return {std::istreambuf_iterator<char>(in), {}}; }
+
+/// The prompts of the command line. A final line end of a file or of standard input is not part of the prompt.
+std::vector<std::string> read_prompts(const Options& o) {
+  const auto without_line_end = [](std::string s) {
+    if (!s.empty() && s.back() == '\n') s.pop_back();
+    return s;
+  };
+  if (!o.prompt_file.empty()) {
+    std::ifstream in(o.prompt_file, std::ios::binary);
+    std::string text = read_all(in);
+    if (!in && text.empty()) tess::fail(o.prompt_file, ": cannot be read; name a file that holds the prompt");
+    return {without_line_end(std::move(text))};
+  }
+  if (o.prompts.empty()) return {default_prompt};
+  std::vector<std::string> prompts = o.prompts;
+  for (std::string& p : prompts)
+    if (p == "-") p = without_line_end(read_all(std::cin));
+  return prompts;
+}
+
+/// Shows how far loading is, where somebody is looking.
+class LoadProgress {
+ public:
+  ~LoadProgress() { clear(); }
+  void operator()(index_t done, index_t all) {
+    if (!shown_ || (done % 16 != 0 && done != all && all > 64)) return;
+    fmt::print(stderr, "\rloading: {} of {} parameters", done, all);
+    std::fflush(stderr);
+    dirty_ = true;
+  }
+  void clear() {
+    if (dirty_) fmt::print(stderr, "\r\033[K");
+    dirty_ = false;
+  }
+
+ private:
+  bool shown_ = isatty(STDERR_FILENO) != 0, dirty_ = false;
+};
+
+/// Weights are kept in memory; a clear word before the machine starts to swap.
+void check_memory(const ModelFiles& files, const MeshEntry& mesh) {
+  double need = 0;
+  for (const LeafShard& s : mesh.shards(files.config)) need += static_cast<double>(s.bytes);
+  need *= static_cast<double>(mesh.data * mesh.model);
+  const double have = available_bytes();
+  if (have > 0 && need > have)
+    tess::fail(files.name, " needs ", size_text(need), " of memory for its parameters, but ", size_text(have),
+               " are available\nUse a machine with more memory, or a smaller model (--dummy-weights medium)");
+}
+
+/// Text of one row: streamed when it is the only one, kept until its end otherwise.
+struct Row {
+  StreamDecoder decoder;
+  std::string text;
+};
+
+class Session {
+ public:
+  Session(const Options& o, std::size_t rows) : options_(o), style_(style_of(o)), files_(find_model(o, GROK1_DIRECTORY "/tiny")) {
+    const MeshEntry& mesh = find_mesh(o.mesh);
+    if (!files_.tokenizer.empty()) tokenizer_.emplace(Tokenizer::load(files_.tokenizer, files_.config.vocab_size));
+    else if (o.dummy_weights == DummyWeights::none)
+      tess::fail("no tokenizer.model beside ", files_.checkpoint.string(), "\nName the checkpoint's with --tokenizer");
+    check_memory(files_, mesh);
+    LoadProgress progress;
+    const auto start = std::chrono::steady_clock::now();
+    engine_ = mesh.make_engine({.config = files_.config, .checkpoint = files_.checkpoint, .threads = o.threads,
+                                .slots = static_cast<index_t>(std::min<std::size_t>(rows, most_slots)), .capacity = 0,
+                                .progress = [&](index_t done, index_t all) { progress(done, all); }});
+    facts_.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    facts_.model = files_.name;
+    facts_.mesh = o.mesh;
+    facts_.threads = engine_->threads();
+  }
+
+  void generate(const std::vector<std::string>& prompts) {
+    std::vector<Request> requests;
+    for (const std::string& p : prompts)
+      requests.push_back({.prompt = encode(p), .max_tokens = options_.max_tokens,
+                          .settings = {static_cast<float>(options_.temperature), static_cast<float>(options_.nucleus_p)},
+                          .seed = options_.seed, .stop_at_eos = !options_.ignore_eos});
+    const bool stream = prompts.size() == 1;
+    if (stream && !options_.top_probs) show_prompt(prompts[0]);
+    std::map<std::size_t, Row> rows;
+    if (tokenizer_)
+      for (std::size_t i = 0; i < prompts.size(); ++i) rows.emplace(i, Row{StreamDecoder(*tokenizer_), {}});
+    const auto results = engine_->generate(requests, [&](std::size_t i, const SampleOutput& out, bool is_text) {
+      if (options_.top_probs) show_top(prompts.size() > 1 ? i + 1 : 0, out);
+      if (!is_text || options_.top_probs) return;
+      const std::string piece = tokenizer_ ? rows.at(i).decoder.push(out.token_id) : " " + std::to_string(out.token_id);
+      if (!stream) rows.at(i).text += piece;
+      else put(piece);
+    });
+    if (options_.top_probs) return;
+    if (stream) {
+      if (tokenizer_) put(rows.at(0).decoder.finish());
+      put("\n");
+    } else {
+      for (std::size_t i = 0; i < prompts.size(); ++i) {
+        show_prompt(prompts[i]);
+        put(rows.at(i).text + (tokenizer_ ? rows.at(i).decoder.finish() : "") + "\n");
+      }
+    }
+  }
+
+  void print_stats() {
+    facts_.timing = engine_->timing();
+    facts_.received_bytes = engine_->received_bytes();
+    if (options_.stats == Stats::text) fmt::print(stderr, "{}\n", stats_text(facts_));
+    if (options_.stats == Stats::json) fmt::print(stderr, "{}\n", stats_json(facts_));
+  }
+
+ private:
+  static constexpr std::size_t most_slots = 64;
+
+  const Options& options_;
+  Style style_;
+  ModelFiles files_;
+  std::optional<Tokenizer> tokenizer_;
+  std::unique_ptr<Engine> engine_;
+  RunFacts facts_;
+
+  std::vector<i32> encode(const std::string& prompt) const {
+    if (tokenizer_) {
+      const auto ids = tokenizer_->encode(prompt);
+      return {ids.begin(), ids.end()};
+    }
+    std::vector<i32> ids;  // dummy weights know no words: a number for each byte will do
+    for (const char c : prompt) ids.push_back(static_cast<i32>(static_cast<unsigned char>(c)) % static_cast<i32>(files_.config.vocab_size));
+    return ids;
+  }
+  void put(const std::string& text) const {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+  void show_prompt(const std::string& prompt) const { put(style_.prompt + prompt + style_.plain); }
+
+  /// One line a token: what was chosen and the eight most probable.
+  void show_top(std::size_t row, const SampleOutput& out) const {
+    const auto name = [&](i32 id) {
+      if (id < 0) return std::string();
+      return tokenizer_ ? fmt::format("{:?}", tokenizer_->surface(id)) : std::to_string(id);
+    };
+    std::string line = row ? fmt::format("{:>3}  ", row) : std::string();
+    line += fmt::format("{:<16} {:>7.4f} {}|", name(out.token_id), static_cast<float>(out.prob), style_.faint);
+    for (std::size_t k = 0; k < out.top_k_token_ids.size(); ++k)
+      if (out.top_k_token_ids[k] >= 0)
+        line += fmt::format("  {} {:.4f}", name(out.top_k_token_ids[k]), static_cast<float>(out.top_k_probs[k]));
+    put(line + style_.plain + "\n");
+  }
+};
+
+void interact(Session& session) {
+  const bool ask = isatty(STDIN_FILENO) != 0;
+  for (std::string line;;) {
+    if (ask) fmt::print(stderr, "> ");
+    if (!std::getline(std::cin, line)) break;
+    if (line.empty()) continue;
+    try {
+      session.generate({line});
+    } catch (const tess::Error& e) {  // a bad line is no reason to leave
+      fmt::print(stderr, "grok1: {}\n", e.what());
+    }
+  }
+  if (ask) fmt::print(stderr, "\n");
+}
+
+int run(int argc, char** argv) {
+  const Options o = parse(argc, argv);
+  if (!o.message.empty()) {
+    fmt::print("{}", o.message);
+    return 0;
+  }
+  if (o.command == Command::plan) {
+    const bool official = o.config.empty();
+    print_plan(official ? grok_1 : read_config(o.config).config, official ? "Grok-1" : o.config, find_mesh(o.mesh));
+    return 0;
+  }
+  if (o.command == Command::inspect) {
+    print_inspect(find_model(o, GROK1_DIRECTORY "/tiny"), find_mesh(o.mesh));
+    return 0;
+  }
+  std::vector<std::string> prompts;
+  if (!o.interactive) prompts = read_prompts(o);
+  for (const std::string& p : prompts) {
+    require_utf8(p, "prompt");
+    if (p.empty()) tess::fail("the prompt is empty; give at least one word");
+  }
+  Session session(o, std::max<std::size_t>(1, prompts.size()));
+  if (o.interactive) interact(session);
+  else session.generate(prompts);
+  session.print_stats();
+  return 0;
+}
+
+}  // namespace
+}  // namespace grok1
+
+int main(int argc, char** argv) {
+  try {
+    return grok1::run(argc, argv);
+  } catch (const tess::Error& e) {
+    fmt::print(stderr, "{}\n", e.what());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "grok1: out of memory\n");
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "grok1: {}\n", e.what());
+  }
+  return 2;
+}

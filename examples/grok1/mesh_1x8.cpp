@@ -1,0 +1,7 @@
+// The program on a mesh of data = 1, model = 8.
+// SPDX-License-Identifier: Apache-2.0
+#include "mesh_engine.hpp"
+
+namespace grok1 {
+MeshEntry mesh_1x8() { return runnable_mesh<1, 8>(); }
+}  // namespace grok1

@@ -1,0 +1,23 @@
+// A bias is sharded as the last dimension of its rows
+// SPDX-License-Identifier: Apache-2.0
+// expect: operands_are_sharded_differently<.*lhs<.*P<data, model> *>, .*rhs<.*P<.*None> *> *>
+#include <tess/device/dry.hpp>
+#include <tess/ops/elementwise.hpp>
+#include <tess/ops/reshard.hpp>
+
+using namespace tess;
+struct data;
+struct model;
+using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
+template <class S, class Spec>
+using Tensor = ShardedTensor<f32, S, M, Spec>;
+
+auto biased(Dry& dev, Tensor<Shape<8, 64>, P<data, model>> x, Tensor<Shape<64>, P<>> bias) {
+
+#ifdef MUST_NOT_COMPILE
+  return add_bias(dev, x, bias);
+}
+#else
+  return add_bias(dev, x, reshard<P<model>>(dev, bias));  // a slice: free
+}
+#endif

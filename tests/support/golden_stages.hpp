@@ -1,0 +1,51 @@
+// Every stage of a golden folder on one mesh against the float64 truth: the check that several tests make, one a file.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <doctest/doctest.h>
+
+#include "support/grok1_model.hpp"
+#include "support/grok1_truth.hpp"
+
+namespace tess::test {
+
+/// What our errors are allowed: in units of the reference's own.
+struct Bounds {
+  f64 stage, logits, mean;  // of each stage, of the logits, geometric mean over all
+};
+
+/// Nothing is rounded but the embeddings of the head and the logits, to bf16, as the reference does: thirty times nearer to the truth.
+/// The law asks for 1.05.
+inline constexpr Bounds unrounded{.stage = 0.05, .logits = 0.65, .mean = 0.05};
+
+/// Keys and values rounded to bf16, as the cache holds them. The reference rounds them too (and everything else), so both errors
+/// are of one size, but of independent signs: ours is smaller on the whole, not at each of a hundred and fifty stages.
+inline constexpr Bounds rounded_cache{.stage = 1.2, .logits = 1.05, .mean = 1.0};
+
+/// Every stage is as near to the truth as `bounds` say, and the stages are those of the model itself.
+/// The truth took the reference's experts, so they are forced.
+template <class C, index_t Data, index_t Model>
+void check_stages(const std::string& folder, const std::string& what, const Bounds& bounds) {
+  const Golden golden(folder);
+  const Truth truth(golden, C::value);
+  Loaded<C, Data, Model> grok(grok_folder(folder));
+  std::vector<i32> experts;
+  if constexpr (C::value.model.is_moe()) grok.force(experts = golden.ints("forward/experts"));
+  const auto rows = segments(golden.lengths);
+
+  ErrorTable table(folder + ", mesh " + std::to_string(Data) + "x" + std::to_string(Model) + ", " + what);
+  auto memory = grok.model.init_memory(grok.dev, golden.batch, golden.length);
+  const Values logits = grok.trace(golden.tokens, memory, rows, [&](const std::string& stage, const Values& ours) {
+    const Values exact = truth(stage);
+    if (exact.empty() || !golden.has("forward/stage/" + stage)) return;
+    const f64 reference = golden.error(golden["forward/stage/" + stage], exact);
+    CHECK_MESSAGE(table.add(stage, golden.error(ours, exact), reference) <= bounds.stage, stage);
+  });
+  const Values exact = golden["truth/logits"];
+  CHECK(table.add("logits", golden.error(logits, exact), golden.error(golden["forward/logits"], exact)) <= bounds.logits);
+  CHECK(table.mean() <= bounds.mean);
+
+  auto fresh = grok.model.init_memory(grok.dev, golden.batch, golden.length);
+  CHECK(grok.template operator()<grok1::Positions::all>(golden.tokens, fresh, rows) == logits);  // bit for bit
+}
+
+}  // namespace tess::test
