@@ -23,6 +23,24 @@ struct MediumBf16Config {
   }();
 };
 
+namespace detail {
+template <class E>
+index_t packed_bytes(const host::Storage<packed<E>>& storage, index_t selected) {
+  const auto& matrices = storage.matrices(0);  // one, or one for each expert
+  return matrices[0].bytes() * std::min(selected, static_cast<index_t>(matrices.size()));
+}
+inline index_t packed_bytes(const host::Storage<table<bf16>>& storage, index_t) { return storage.table_of(0).columns.bytes(); }
+inline index_t packed_bytes(const host::Storage<f32>&, index_t) { return 0; }  // the scale of a norm: 8 KiB
+}  // namespace detail
+
+/// Bytes of packed weights in a model, or those that a token reads: of `experts` experts a layer, and the embedding once, as the head.
+template <class C>
+index_t bytes_of_weights(LanguageModel<C, OneDevice, Host>& model, index_t experts = C::value.model.num_experts) {
+  index_t bytes = 0;
+  model.parameters([&](const nn::Scope&, auto& p) { bytes += detail::packed_bytes(p.storage(), experts); });
+  return bytes;
+}
+
 /// The model, a cache for one sequence, and the tokens to feed it. Any Host may run it, whatever its number of threads.
 template <class C>
 class Medium {
@@ -46,12 +64,7 @@ class Medium {
     return seconds([&] { (void)model_(dev, tokens, memory_, rows); });
   }
 
-  /// Bytes of packed weights that one token reads: the routed experts only, one row of the embedding for nothing, all of it as the head.
-  index_t bytes_per_token() {
-    index_t bytes = 0;
-    model_.parameters([&](const nn::Scope&, auto& parameter) { bytes += bytes_read(parameter.storage()); });
-    return bytes;
-  }
+  index_t bytes_per_token() { return bytes_of_weights(model_, C::value.model.num_selected_experts); }
 
   /// Floating-point operations of `count` tokens: the bill of the same model on Dry.
   static index_t flops(index_t count) {
@@ -64,15 +77,6 @@ class Medium {
   }
 
  private:
-  template <class E>
-  static index_t bytes_read(const host::Storage<packed<E>>& storage) {
-    const auto& matrices = storage.matrices(0);  // one, or one for each expert
-    const auto count = static_cast<index_t>(matrices.size());
-    return matrices[0].bytes() * (count > 1 ? C::value.model.num_selected_experts : 1);
-  }
-  static index_t bytes_read(const host::Storage<table<bf16>>& storage) { return storage.table_of(0).columns.bytes(); }
-  static index_t bytes_read(const host::Storage<f32>&) { return 0; }  // the scale of a norm: 8 KiB
-
   Model<Host> model_;
   Memory<C, OneDevice, Host> memory_;
 };

@@ -13,11 +13,8 @@ template <class S, class Spec>
 using Tensor = ShardedTensor<f32, S, M, Spec>;
 
 auto move(Dry& dev, Tensor<Shape<8, 64>, P<data>> x) {
-
 #ifdef MUST_NOT_COMPILE
   return reshard<P<data, None, Partial<model>>>(dev, x);
-}
 #else
   return reshard<P<data, model>>(dev, x);
-}
 #endif

@@ -13,11 +13,8 @@ template <class Spec>
 using Heads = ShardedTensor<bf16, Shape<dyn, dyn, 8, 64>, M, Spec>;
 
 void remember(Dry& dev, Heads<P<data, None, model>> cache, Heads<P<data>> keys, Segments rows) {
-
 #ifdef MUST_NOT_COMPILE
   append_to_cache(dev, cache, keys, rows);
-}
 #else
   append_to_cache(dev, cache, reshard<P<data, None, model>>(dev, keys), rows);
-}
 #endif

@@ -13,11 +13,8 @@ using Ids = ShardedTensor<i32, Shape<4, 8, 2>, M, P<data>>;
 using Shares = ShardedTensor<f32, Shape<4, 8, 2>, M, P<data>>;
 
 auto grouped(Dry& dev, Tokens x, Routes<Ids, Shares> routes) {
-
 #ifdef MUST_NOT_COMPILE
   return dispatch(dev, x, routes, 16);
-}
 #else
   return dispatch(dev, reshard<P<data>>(dev, x), routes, 16);
-}
 #endif

@@ -5,7 +5,6 @@
 
 using namespace tess;
 
-
 #ifdef MUST_NOT_COMPILE
 constexpr int rank = Shape<3, -2>::rank;
 #else

@@ -12,11 +12,8 @@ using Index = ShardedTensor<i32, Shape<dyn>, M, P<data>>;
 using Rows = Grouped<ShardedTensor<f32, Shape<dyn, 64>, M, P<data, model>>, Index, Index>;
 
 auto moved(Dry& dev, Rows rows) {
-
 #ifdef MUST_NOT_COMPILE
   return reshard<P<None, model>>(dev, rows);
-}
 #else
   return reshard<P<data>>(dev, rows);
-}
 #endif

@@ -11,11 +11,8 @@ template <index_t N>
 using Keys = ShardedTensor<f32, Shape<1, 32, 1024>, Mesh<Axis<model, N>>, P<None, None, model>>;
 
 auto heads(Keys<16> on_sixteen, Keys<8> on_eight) {
-
 #ifdef MUST_NOT_COMPILE
   return (void)on_eight, split<2, 8, 128>(on_sixteen, 8);
-}
 #else
   return (void)on_sixteen, split<2, 8, 128>(on_eight, 8);
-}
 #endif

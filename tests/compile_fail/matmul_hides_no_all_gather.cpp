@@ -5,6 +5,7 @@
 // expect: contracted_dimensions_are_sharded_differently<.*lhs<.*P<data, .*None> *>, .*rhs<.*P<model, .*None> *> *>
 #include <tess/device/dry.hpp>
 #include <tess/ops/matmul.hpp>
+#include <tess/ops/reshard.hpp>
 
 using namespace tess;
 struct data;
@@ -14,11 +15,8 @@ template <class S, class Spec>
 using Tensor = ShardedTensor<f32, S, M, Spec>;
 
 auto multiply(Dry& dev, Tensor<Shape<8, 64>, P<data>> x, Tensor<Shape<64, 16>, P<model>> w) {
-
 #ifdef MUST_NOT_COMPILE
   return matmul(dev, x, w);
-}
 #else
   return matmul(dev, reshard<P<data, model>>(dev, x), w);  // a slice: free
-}
 #endif

@@ -13,12 +13,10 @@ using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
 template <class S, class Spec>
 using Tensor = ShardedTensor<f32, S, M, Spec>;
 
-auto twice(Dry& dev, Tensor<Shape<8, 64>, P<None, model>> x, Tensor<Shape<64, 64>, P<model>> w, Tensor<Shape<64, 64>, P<>> v) {
-
+auto twice(Dry& dev, Tensor<Shape<8, 64>, P<None, model>> x, Tensor<Shape<64, 64>, P<model>> w,
+           Tensor<Shape<64, 64>, P<>> v) {
 #ifdef MUST_NOT_COMPILE
   return matmul(dev, matmul(dev, x, w), v);
-}
 #else
   return matmul(dev, reduce(dev, matmul(dev, x, w)), v);
-}
 #endif

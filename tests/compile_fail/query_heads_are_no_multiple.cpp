@@ -5,7 +5,6 @@
 
 using namespace tess;
 
-
 #ifdef MUST_NOT_COMPILE
 constexpr index_t width = nn::Heads<48, 9, 128>::width;
 #else

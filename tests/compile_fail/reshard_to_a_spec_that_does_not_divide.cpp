@@ -12,11 +12,8 @@ template <class S, class Spec>
 using Tensor = ShardedTensor<f32, S, M, Spec>;
 
 auto move(Dry& dev, Tensor<Shape<6, 64>, P<data>> x) {
-
 #ifdef MUST_NOT_COMPILE
   return reshard<P<model>>(dev, x);
-}
 #else
   return reshard<P<None, model>>(dev, x);
-}
 #endif

@@ -13,11 +13,8 @@ using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
 using Heads = ShardedTensor<f32, Shape<2, 8, 4, 64>, M, P<None, None, None, model>>;
 
 auto turned(Dry& dev, Heads q, Segments rows) {
-
 #ifdef MUST_NOT_COMPILE
   return rotary<f32>(dev, q, rows, 10000);
-}
 #else
   return rotary<f32>(dev, reshard<P<None, None, model>>(dev, q), rows, 10000);
-}
 #endif

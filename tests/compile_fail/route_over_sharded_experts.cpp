@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // expect: rows_are_not_whole<.*spec<.*P<data, .*None, model> *>, .*dim<2> *>
 #include <tess/device/dry.hpp>
-#include <tess/ops/experts.hpp>
+#include <tess/nn/router.hpp>
 
 using namespace tess;
 struct data;
@@ -11,14 +11,9 @@ using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
 template <class S, class Spec>
 using Tensor = ShardedTensor<f32, S, M, Spec>;
 
-void choose(std::span<const f32> logits, std::span<i32> experts, std::span<f32> weights);
-
 auto routes(Dry& dev, Tensor<Shape<4, 8, 16>, P<data, None, model>> logits) {
-
 #ifdef MUST_NOT_COMPILE
-  return route(dev, logits, 2, choose);
-}
+  return route(dev, logits, 2, nn::SoftmaxTopK<>{});
 #else
-  return route(dev, gather<2>(dev, logits), 2, choose);
-}
+  return route(dev, gather<2>(dev, logits), 2, nn::SoftmaxTopK<>{});
 #endif

@@ -5,6 +5,15 @@
 
 namespace tess {
 
+template <class Ids, class Table>
+struct ids_and_table_share_a_mesh_axis {
+  static_assert(
+      detail::always_false<Ids>,
+      "[take] a mesh axis shards both the ids and the table, so a device would hold other rows than its ids ask for: "
+      "gather<> the ids over it first");
+  static constexpr bool ok = true;
+};
+
 namespace detail {
 /// ids [B...] of a table [V, D]: P<b...>, P<v, d> -> P<b..., d, Partial<v>>: a device adds zeros for rows it does not hold.
 template <class Ids, class Table>
@@ -45,17 +54,23 @@ struct contracting_rows {
 /// an axis on D a column shard. An axis may not shard both the ids and the table. Throws Error for an id outside [0, V).
 template <class D, AnyTensor Ids, AnyTensor Table>
 constexpr auto take(D& dev, const Table& table, const Ids& ids) {
-  static_assert(detail::holds_or<(!(Ids::sharding.used() & Table::sharding.used())), result_would_use_a_mesh_axis_twice<lhs<typename Ids::spec>, rhs<typename Table::spec>>>::ok);
+  constexpr bool local = !(Ids::sharding.used() & Table::sharding.used());
+  static_assert(
+      detail::holds_or<local, ids_and_table_share_a_mesh_axis<lhs<typename Ids::spec>, rhs<typename Table::spec>>>::ok);
   using S = decltype(detail::append_dim<typename Ids::shape, detail::static_extent<typename Table::shape>(1)>(
       std::make_integer_sequence<int, Ids::rank>{}));
   using M = typename Ids::mesh;
-  using R = ShardedTensor<f32, S, M, spec_type<M, detail::take_spec<Ids, Table>>, typename Ids::device>;
-  std::array<index_t, static_cast<std::size_t>(S::rank)> all{};
-  for (int d = 0; d < Ids::rank; ++d) all[static_cast<std::size_t>(d)] = ids.extent(d);
-  all.back() = table.extent(1);
-  R y = make<R>(dev, Extents<S>::from(all));
-  dev.take(y, table, ids);
-  return y;
+  if constexpr (!local) {
+    return ShardedTensor<f32, S, M, P<>, typename Ids::device>{};
+  } else {
+    using R = ShardedTensor<f32, S, M, spec_type<M, detail::take_spec<Ids, Table>>, typename Ids::device>;
+    std::array<index_t, static_cast<std::size_t>(S::rank)> all{};
+    for (int d = 0; d < Ids::rank; ++d) all[static_cast<std::size_t>(d)] = ids.extent(d);
+    all.back() = table.extent(1);
+    R y = make<R>(dev, Extents<S>::from(all));
+    dev.take(y, table, ids);
+    return y;
+  }
 }
 
 /// The spec in which X [..., D] can meet every row of a table [V, D] where it lies.
@@ -66,7 +81,9 @@ using row_contracting_spec = spec_type<typename X::mesh, detail::contracting_row
 template <class D, AnyTensor X, AnyTensor Table>
 constexpr auto matmul_rows(D& dev, const X& x, const Table& table) {
   using result = detail::transposed_result<X, Table>;
-  static_assert(detail::holds_or<(result::verdict.fault == detail::MatmulFault::none), contracted_dimensions_are_sharded_differently<lhs<typename X::spec>, rhs<typename Table::spec>>>::ok);
+  static_assert(detail::holds_or<
+                (result::verdict.fault == detail::MatmulFault::none),
+                contracted_dimensions_are_sharded_differently<lhs<typename X::spec>, rhs<typename Table::spec>>>::ok);
   using S = detail::with_last<typename X::shape, detail::static_extent<typename Table::shape>(0)>;
   using R = ShardedTensor<f32, S, typename X::mesh, spec_type<typename X::mesh, result>, typename X::device>;
   R y = make<R>(dev, detail::extents_with_last<S>(x.extents(), table.extent(0)));
