@@ -18,7 +18,8 @@ struct data;
 struct model;
 
 // [quote:experts]
-/// The experts: x -> down(max(up(x), 0)²), for rows that are already grouped by expert. Up is [E, D, F], Down [E, F, D].
+/// The experts: x -> down(max(up(x), 0)²), for rows that are already grouped by expert. Up is [E, D, F], Down [E, F,
+/// D].
 template <class Up, class Down>
 struct SquaredReluExperts {
   Up up{};

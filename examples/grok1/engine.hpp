@@ -1,4 +1,4 @@
-// Engine: the model behind one interface for the program, whose mesh is chosen at run time among those that were compiled.
+// Engine: the model behind one interface, for a mesh that is chosen at run time among those compiled.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Loading: the parameters of a model from the official checkpoint, or dummy ones of any size that take no disk and no time.
+// Loading: parameters from the official checkpoint, or dummy ones of any size that take no disk.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <sys/mman.h>
@@ -27,21 +27,25 @@ namespace detail {
 
 inline void check_leaf(const Leaf& expected, const io::Leaf& found, const std::string& where) {
   if (found.weight.shape != expected.shape)
-    fail(where, ": ", expected.path, " should have the shape ", io::to_string(std::span<const index_t>(expected.shape)), ", found ",
-         io::describe(found.weight), "\nIs this the checkpoint of another configuration, or are two files swapped?");
+    fail(where, ": ", expected.path, " should have the shape ", io::to_string(std::span<const index_t>(expected.shape)),
+         ", found ", io::describe(found.weight),
+         "\nIs this the checkpoint of another configuration, or are two files swapped?");
   if (expected.quantized() != found.scales.has_value())
-    fail(where, ": ", expected.path, " should be ", expected.quantized() ? "int8 with bf16 scales" : "plain f32", ", found ",
-         found.scales ? "int8 with bf16 scales" : "a plain ", found.scales ? "" : io::describe(found.weight));
+    fail(where, ": ", expected.path, " should be ", expected.quantized() ? "int8 with bf16 scales" : "plain f32",
+         ", found ", found.scales ? "int8 with bf16 scales" : "a plain ",
+         found.scales ? "" : io::describe(found.weight));
 }
 
 template <class C, class M, class Read>
-void load_each(Host& dev, LanguageModel<C, M, Host>& model, const std::vector<Leaf>& expected, const Progress& progress, Read read) {
+void load_each(Host& dev, LanguageModel<C, M, Host>& model, const std::vector<Leaf>& expected, const Progress& progress,
+               Read read) {
   std::map<std::string, const Leaf*> by_path;
   for (const Leaf& leaf : expected) by_path.emplace(leaf.path, &leaf);
   index_t done = 0;
   model.parameters([&](const nn::Scope& scope, auto& tensor) {
     const auto it = by_path.find(scope.path());
-    if (it == by_path.end()) fail("the model has a parameter ", scope.path(), " that no checkpoint of this configuration holds");
+    if (it == by_path.end())
+      fail("the model has a parameter ", scope.path(), " that no checkpoint of this configuration holds");
     const auto [leaf, where] = read(*it->second);
     check_leaf(*it->second, leaf, where);
     io::load(dev, tensor, leaf, where);
@@ -49,21 +53,25 @@ void load_each(Host& dev, LanguageModel<C, M, Host>& model, const std::vector<Le
   });
 }
 
-/// A long run of bytes that is one small block of memory, mapped again and again: weights of any size without their memory.
+/// A long run of bytes that is one small block of memory, mapped again and again: weights of any size without their
+/// memory.
 class RepeatedMemory {
  public:
-  RepeatedMemory(std::span<const std::byte> block, std::size_t size) : size_((size + block.size() - 1) / block.size() * block.size()) {
+  RepeatedMemory(std::span<const std::byte> block, std::size_t size)
+      : size_((size + block.size() - 1) / block.size() * block.size()) {
     const int file = memfd_create("tess-dummy", 0);
     if (file < 0 || ftruncate(file, static_cast<off_t>(block.size())) != 0 ||
         ::write(file, block.data(), block.size()) != static_cast<ssize_t>(block.size()))
       fail("dummy weights: no memory file of ", static_cast<index_t>(block.size()), " bytes");
-    auto* base = static_cast<std::byte*>(mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    auto* base =
+        static_cast<std::byte*>(mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     if (base == MAP_FAILED) fail("dummy weights: no address space for ", static_cast<index_t>(size_), " bytes");
     for (std::size_t at = 0; at < size_; at += block.size())
       if (mmap(base + at, block.size(), PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0) == MAP_FAILED)
         fail("dummy weights: cannot map the block at ", static_cast<index_t>(at));
     close(file);
-    data_ = std::shared_ptr<const std::byte>(base, [n = size_](const std::byte* p) { munmap(const_cast<std::byte*>(p), n); });
+    data_ = std::shared_ptr<const std::byte>(base,
+                                             [n = size_](const std::byte* p) { munmap(const_cast<std::byte*>(p), n); });
   }
   const std::shared_ptr<const std::byte>& data() const { return data_; }
 
@@ -111,8 +119,9 @@ class DummyLeaves {
       scales.dtype = io::DType::bf16;
       scales.shape = leaf.shape;
       scales.shape[leaf.shape.size() - 2] = leaf.groups;
-      const auto values = std::make_shared<std::vector<bf16>>(n / static_cast<std::size_t>(k) * static_cast<std::size_t>(leaf.groups),
-                                                              bf16(1.0f / (73.0f * std::sqrt(static_cast<f32>(k)))));
+      const auto values =
+          std::make_shared<std::vector<bf16>>(n / static_cast<std::size_t>(k) * static_cast<std::size_t>(leaf.groups),
+                                              bf16(1.0f / (73.0f * std::sqrt(static_cast<f32>(k)))));
       scales.data = std::as_bytes(std::span(*values));
       scales.owner = values;
       out.scales = scales;
@@ -140,11 +149,12 @@ class DummyLeaves {
 };
 }  // namespace detail
 
-/// Reads every parameter of the official checkpoint in `folder` (tensor00000_000 … or its parent), one leaf at a time, each shard's slice
-/// packed straight from the mapped file. Every file is checked against the configuration first by name, then by shape and dtype.
-/// Throws Error naming file, parameter, expected and found.
+/// Reads every parameter of the official checkpoint in `folder` (tensor00000_000 … or its parent), one leaf at a time,
+/// each shard's slice packed straight from the mapped file. Every file is checked against the configuration first by
+/// name, then by shape and dtype. Throws Error naming file, parameter, expected and found.
 template <class C, class M>
-void load_checkpoint(Host& dev, LanguageModel<C, M, Host>& model, const std::filesystem::path& folder, const Progress& progress = {}) {
+void load_checkpoint(Host& dev, LanguageModel<C, M, Host>& model, const std::filesystem::path& folder,
+                     const Progress& progress = {}) {
   const std::vector<Leaf> expected = leaves(model.config);
   std::vector<std::string> paths;
   for (const Leaf& leaf : expected) paths.push_back(leaf.path);
@@ -154,12 +164,15 @@ void load_checkpoint(Host& dev, LanguageModel<C, M, Host>& model, const std::fil
   });
 }
 
-/// Pseudo-random parameters that depend on nothing but the seed and the configuration: for measuring and for trying meshes.
+/// Pseudo-random parameters that depend on nothing but the seed and the configuration: for measuring and for trying
+/// meshes.
 template <class C, class M>
-void load_dummy_weights(Host& dev, LanguageModel<C, M, Host>& model, std::uint64_t seed = 0, const Progress& progress = {}) {
+void load_dummy_weights(Host& dev, LanguageModel<C, M, Host>& model, std::uint64_t seed = 0,
+                        const Progress& progress = {}) {
   const std::vector<Leaf> expected = leaves(model.config);
   detail::DummyLeaves dummy(seed, expected);
-  std::map<std::string, io::Leaf> by_path;  // in the order of the files, whatever the order of the model's own parameters
+  std::map<std::string, io::Leaf>
+      by_path;  // in the order of the files, whatever the order of the model's own parameters
   for (const Leaf& leaf : expected) by_path.emplace(leaf.path, dummy(leaf));
   detail::load_each(dev, model, expected, progress,
                     [&](const Leaf& leaf) { return std::pair(by_path.at(leaf.path), "dummy weights: " + leaf.path); });

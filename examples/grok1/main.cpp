@@ -92,7 +92,8 @@ struct Row {
 
 class Session {
  public:
-  Session(const Options& o, std::size_t rows) : options_(o), style_(style_of(o)), files_(find_model(o, GROK1_DIRECTORY "/tiny")) {
+  Session(const Options& o, std::size_t rows)
+      : options_(o), style_(style_of(o)), files_(find_model(o, GROK1_DIRECTORY "/tiny")) {
     const MeshEntry& mesh = find_mesh(o.mesh);
     if (!files_.tokenizer.empty()) tokenizer_.emplace(Tokenizer::load(files_.tokenizer, files_.config.vocab_size));
     else if (o.dummy_weights == DummyWeights::none)
@@ -100,8 +101,11 @@ class Session {
     check_memory(files_, mesh);
     LoadProgress progress;
     const auto start = std::chrono::steady_clock::now();
-    engine_ = mesh.make_engine({.config = files_.config, .checkpoint = files_.checkpoint, .threads = o.threads,
-                                .slots = static_cast<index_t>(std::min<std::size_t>(rows, most_slots)), .capacity = 0,
+    engine_ = mesh.make_engine({.config = files_.config,
+                                .checkpoint = files_.checkpoint,
+                                .threads = o.threads,
+                                .slots = static_cast<index_t>(std::min<std::size_t>(rows, most_slots)),
+                                .capacity = 0,
                                 .progress = [&](index_t done, index_t all) { progress(done, all); }});
     facts_.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     facts_.model = files_.name;
@@ -112,14 +116,17 @@ class Session {
   void generate(const std::vector<std::string>& prompts) {
     std::vector<Request> requests;
     for (const std::string& p : prompts)
-      requests.push_back({.prompt = encode(p), .max_tokens = options_.max_tokens,
-                          .settings = {static_cast<float>(options_.temperature), static_cast<float>(options_.nucleus_p)},
-                          .seed = options_.seed, .stop_at_eos = !options_.ignore_eos});
+      requests.push_back(
+          {.prompt = encode(p),
+           .max_tokens = options_.max_tokens,
+           .settings = {static_cast<float>(options_.temperature), static_cast<float>(options_.nucleus_p)},
+           .seed = options_.seed,
+           .stop_at_eos = !options_.ignore_eos});
     const bool stream = prompts.size() == 1;
     if (stream && !options_.top_probs) show_prompt(prompts[0]);
     std::map<std::size_t, Row> rows;
     if (tokenizer_)
-      for (std::size_t i = 0; i < prompts.size(); ++i) rows.emplace(i, Row{StreamDecoder(*tokenizer_), {}});
+      for (std::size_t i = 0; i < prompts.size(); ++i) rows.emplace(i, Row{StreamDecoder(*tokenizer_, true), {}});
     const auto results = engine_->generate(requests, [&](std::size_t i, const SampleOutput& out, bool is_text) {
       if (options_.top_probs) show_top(prompts.size() > 1 ? i + 1 : 0, out);
       if (!is_text || options_.top_probs) return;
@@ -162,7 +169,8 @@ class Session {
       return {ids.begin(), ids.end()};
     }
     std::vector<i32> ids;  // dummy weights know no words: a number for each byte will do
-    for (const char c : prompt) ids.push_back(static_cast<i32>(static_cast<unsigned char>(c)) % static_cast<i32>(files_.config.vocab_size));
+    for (const char c : prompt)
+      ids.push_back(static_cast<i32>(static_cast<unsigned char>(c)) % static_cast<i32>(files_.config.vocab_size));
     return ids;
   }
   void put(const std::string& text) const {

@@ -13,7 +13,8 @@
 
 namespace grok1 {
 
-/// A configuration whose sizes are all dyn: the checkpoint and its config.json decide. Only the kind of the blocks is in the type.
+/// A configuration whose sizes are all dyn: the checkpoint and its config.json decide. Only the kind of the blocks is
+/// in the type.
 template <bool Moe, bool Quantized>
 struct RunTimeSizes {
   static constexpr LanguageModelConfig value = [] {
@@ -36,8 +37,8 @@ template <class M>
 void check_mesh(const LanguageModelConfig& config) {
   const index_t devices = M::axis_size(M::template axis_index<model>);
   if (config.model.num_kv_heads % devices != 0)
-    fail("the model has ", config.model.num_kv_heads, " key/value heads, which do not divide over a model axis of ", devices,
-         "\nChoose a mesh whose model axis divides ", config.model.num_kv_heads);
+    fail("the model has ", config.model.num_kv_heads, " key/value heads, which do not divide over a model axis of ",
+         devices, "\nChoose a mesh whose model axis divides ", config.model.num_kv_heads);
 }
 
 template <class C, class M>
@@ -47,7 +48,8 @@ class MeshEngine final : public Engine {
     check_mesh<M>(o.config);
     if (o.checkpoint.empty()) load_dummy_weights(dev_, model_, 0, o.progress);
     else load_checkpoint(dev_, model_, o.checkpoint, o.progress);
-    runner_ = std::make_unique<Runner<LanguageModel<C, M, Host>>>(dev_, model_, o.slots, o.capacity ? o.capacity : o.config.sequence_len);
+    runner_ = std::make_unique<Runner<LanguageModel<C, M, Host>>>(dev_, model_, o.slots,
+                                                                  o.capacity ? o.capacity : o.config.sequence_len);
   }
   std::vector<Generated> generate(std::span<const Request> requests, const OnToken& on_token) override {
     return runner_->generate(requests, on_token);
@@ -70,7 +72,8 @@ std::unique_ptr<Engine> make_engine(const EngineOptions& o) {
     if (moe) return std::make_unique<MeshEngine<RunTimeSizes<true, true>, M>>(o);
     return std::make_unique<MeshEngine<RunTimeSizes<false, true>, M>>(o);
   }
-  if (moe) fail("a mixture of experts with f32 weights is not among the kinds of checkpoints that this program was built for");
+  if (moe)
+    fail("a mixture of experts with f32 weights is not among the kinds of checkpoints that this program was built for");
   return std::make_unique<MeshEngine<RunTimeSizes<false, false>, M>>(o);
 }
 
@@ -147,13 +150,15 @@ Bill bill_of(const LanguageModelConfig& config, index_t prompt, index_t batch_pe
   Dry dev;
   const auto memory = model.init_memory(dev, batch, config.sequence_len);
   for (const auto& layer : memory.layers)
-    bill.cache_bytes += (layer.keys.local_extents().size() + layer.values.local_extents().size()) * static_cast<index_t>(sizeof(bf16));
+    bill.cache_bytes +=
+        (layer.keys.local_extents().size() + layer.values.local_extents().size()) * static_cast<index_t>(sizeof(bf16));
   return bill;
 }
 
 template <class M>
 std::vector<LeafShard> shards(const LanguageModelConfig& config) {
-  return config.model.is_moe() ? shards_of<RunTimeSizes<true, true>, M>(config) : shards_of<RunTimeSizes<false, true>, M>(config);
+  return config.model.is_moe() ? shards_of<RunTimeSizes<true, true>, M>(config)
+                               : shards_of<RunTimeSizes<false, true>, M>(config);
 }
 template <class M>
 Bill bill(const LanguageModelConfig& config, index_t prompt, index_t batch_per_part, index_t context) {

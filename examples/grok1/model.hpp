@@ -14,10 +14,13 @@ namespace grok1 {
 
 using namespace tess;  // the names of the library are the vocabulary of this file
 
-/// A configuration as a type: `struct Mine { static constexpr LanguageModelConfig value{...}; }`. Sizes that are dyn are taken from the
-/// checkpoint at run time; numbers that are no sizes (multipliers, cap, …) from the value given to the constructor.
+/// A configuration as a type: `struct Mine { static constexpr LanguageModelConfig value{...}; }`. Sizes that are dyn
+/// are taken from the checkpoint at run time; numbers that are no sizes (multipliers, cap, …) from the value given to
+/// the constructor.
 template <class C>
-concept AnyConfig = requires { C::value.model.emb_size; };
+concept AnyConfig = requires {
+  C::value.model.emb_size;
+};
 struct Grok1Config {
   static constexpr LanguageModelConfig value = grok_1;
 };
@@ -29,8 +32,8 @@ struct MediumConfig {
 };
 
 namespace path {  // of the parameters, for the partition rules; the number of a layer plays no part in them
-#define GROK1_PATH(name, string) \
-  struct name {                \
+#define GROK1_PATH(name, string)                     \
+  struct name {                                      \
     static constexpr std::string_view text = string; \
   }
 GROK1_PATH(embeddings, "language_model/in_out_embed/embeddings");
@@ -52,11 +55,12 @@ GROK1_PATH(linear_1, "transformer/decoder_layer_0/linear_1/w");
 
 namespace detail {
 template <class C>
-struct routing {  // softmax over all experts, the k best, not renormalised; a configuration may name another policy `routing`
+struct
+    routing {  // softmax over all experts, the k best, not renormalised; a configuration may name another policy `routing`
   using type = nn::SoftmaxTopK<>;
 };
 template <class C>
-  requires requires { typename C::routing; }
+requires requires { typename C::routing; }
 struct routing<C> {
   using type = typename C::routing;
 };
@@ -65,16 +69,17 @@ struct cache_type {  // of keys and values; a configuration may say `using cache
   using type = bf16;
 };
 template <class C>
-  requires requires { typename C::cache_type; }
+requires requires { typename C::cache_type; }
 struct cache_type<C> {
   using type = typename C::cache_type;
 };
 template <class C>
-struct weight_type {  // of the linear layers of a checkpoint without int8; a configuration may say `using weight_type = bf16`
+struct
+    weight_type {  // of the linear layers of a checkpoint without int8; a configuration may say `using weight_type = bf16`
   using type = f32;
 };
 template <class C>
-  requires requires { typename C::weight_type; }
+requires requires { typename C::weight_type; }
 struct weight_type<C> {
   using type = typename C::weight_type;
 };
@@ -103,21 +108,25 @@ struct Types {
   using Norm = nn::RMSNorm<Param<f32, Shape<E>, path::norm>>;
   using FinalNorm = nn::RMSNorm<Param<f32, Shape<E>, path::final_norm>>;
 
-  using MHABlock = nn::MultiHeadAttention<nn::Heads<c.num_q_heads, c.num_kv_heads, c.key_size>, Linear<path::query, column_groups, E, HQ>,
-                                          Linear<path::key, column_groups, E, HK>, Linear<path::value, column_groups, E, HK>,
-                                          Linear<path::attention_out, row_groups, HQ, E>>;
-  using DenseBlock = nn::GatedFeedForward<Linear<path::linear, column_groups, E, F>, Linear<path::linear_v, column_groups, E, F>,
-                                          Linear<path::linear_1, row_groups, F, E>, nn::GeluTanh>;
-  using Experts =
-      nn::GatedFeedForward<Linear<path::moe_linear, column_groups, X, E, F>, Linear<path::moe_linear_v, column_groups, X, E, F>,
-                           Linear<path::moe_linear_1, row_groups, X, F, E>, nn::GeluTanh>;
+  using MHABlock =
+      nn::MultiHeadAttention<nn::Heads<c.num_q_heads, c.num_kv_heads, c.key_size>,
+                             Linear<path::query, column_groups, E, HQ>, Linear<path::key, column_groups, E, HK>,
+                             Linear<path::value, column_groups, E, HK>, Linear<path::attention_out, row_groups, HQ, E>>;
+  using DenseBlock =
+      nn::GatedFeedForward<Linear<path::linear, column_groups, E, F>, Linear<path::linear_v, column_groups, E, F>,
+                           Linear<path::linear_1, row_groups, F, E>, nn::GeluTanh>;
+  using Experts = nn::GatedFeedForward<Linear<path::moe_linear, column_groups, X, E, F>,
+                                       Linear<path::moe_linear_v, column_groups, X, E, F>,
+                                       Linear<path::moe_linear_1, row_groups, X, F, E>, nn::GeluTanh>;
   using Router = nn::Router<Param<packed<f32>, Shape<E, X>, path::router>, typename detail::routing<C>::type>;
   using MoELayer = nn::MoELayer<Router, Experts>;
 
-  /// The residual stream [B, T, E]. Activations are f32 up to the caches: XLA keeps most of the reference's bf16 values unrounded too.
-  /// Sharded over `model` too (shard_activations), every norm sums one f32 a token over it.
+  /// The residual stream [B, T, E]. Activations are f32 up to the caches: XLA keeps most of the reference's bf16 values
+  /// unrounded too. Sharded over `model` too (shard_activations), every norm sums one f32 a token over it.
   using Stream = std::conditional_t<c.shard_activations, P<data, None, model>, P<data, None, None>>;
-  using Cache = nn::KVCache<ShardedTensor<typename detail::cache_type<C>::type, Shape<dyn, dyn, c.num_kv_heads, c.key_size>, M, P<data, None, model, None>, D>>;
+  using Cache =
+      nn::KVCache<ShardedTensor<typename detail::cache_type<C>::type, Shape<dyn, dyn, c.num_kv_heads, c.key_size>, M,
+                                P<data, None, model, None>, D>>;
   using Tokens = ShardedTensor<i32, Shape<dyn, dyn>, M, P<None, None>, D>;
   using Logits = P<data, None, None>;
 };
@@ -130,9 +139,9 @@ struct DecoderLayer {
 
   typename T::MHABlock attention{};
   std::conditional_t<is_moe, typename T::MoELayer, typename T::DenseBlock> feed_forward{};
-  typename T::Norm norm{};        // before attention
+  typename T::Norm norm{};    // before attention
   typename T::Norm norm_1{};  // after it
-  typename T::Norm norm_2{};      // before the feed-forward block
+  typename T::Norm norm_2{};  // before the feed-forward block
   typename T::Norm norm_3{};  // after it
 
   template <class X>
@@ -160,7 +169,9 @@ template <AnyConfig C, AnyMesh M, class D>
 struct Memory {
   static constexpr index_t layers_known = C::value.model.num_layers;
   using Cache = typename Types<C, M, D>::Cache;
-  using Layers = std::conditional_t<layers_known == dyn, std::vector<Cache>, std::array<Cache, layers_known == dyn ? 1 : static_cast<std::size_t>(layers_known)>>;
+  using Layers =
+      std::conditional_t<layers_known == dyn, std::vector<Cache>,
+                         std::array<Cache, layers_known == dyn ? 1 : static_cast<std::size_t>(layers_known)>>;
   Layers layers{};
 };
 
@@ -180,9 +191,8 @@ struct Transformer {
 
 /// Tied embeddings: tokens to vectors, vectors to logits.
 template <AnyConfig C, AnyMesh M, class D>
-using InOutEmbed =
-    nn::Embedding<ShardedTensor<table<bf16>, Shape<C::value.vocab_size, C::value.model.emb_size>, M,
-                                spec_for<PARTITION_RULES, path::embeddings>, D>>;
+using InOutEmbed = nn::Embedding<ShardedTensor<table<bf16>, Shape<C::value.vocab_size, C::value.model.emb_size>, M,
+                                               spec_for<PARTITION_RULES, path::embeddings>, D>>;
 
 /// Which logits a call returns: of every token, or of the last one of each row.
 enum class Positions { all, last };
@@ -224,7 +234,8 @@ struct LanguageModel {
     Memory<C, M, D> memory;
     if constexpr (C::value.model.num_layers == dyn) memory.layers.resize(transformer.layers.blocks.size());
     using Cache = decltype(memory.layers[0].keys);
-    const auto extents = Extents<typename Cache::shape>::from({slots, capacity, config.model.num_kv_heads, config.model.key_size});
+    const auto extents =
+        Extents<typename Cache::shape>::from({slots, capacity, config.model.num_kv_heads, config.model.key_size});
     for (auto& layer : memory.layers) {
       layer.keys = make_state<Cache>(dev, extents);
       layer.values = make_state<Cache>(dev, extents);
@@ -232,16 +243,22 @@ struct LanguageModel {
     return memory;
   }
 
-  /// tokens i32 [B, T] (rows as in `rows`) -> logits bf16 [B, T, V], or [B, 1, V] of each row's last token; P<data, None, None>.
-  /// The memory grows by every row's count. The multipliers are rounded to bf16, as JAX rounds them: 78.38… is 78.5.
+  /// tokens i32 [B, T] (rows as in `rows`) -> logits bf16 [B, T, V], or [B, 1, V] of each row's last token; P<data,
+  /// None, None>. The memory grows by every row's count. The multipliers are rounded to bf16, as JAX rounds them:
+  /// 78.38… is 78.5.
   template <Positions Which = Positions::last>
   constexpr auto operator()(D& dev, const typename T::Tokens& tokens, Memory<C, M, D>& memory, Segments rows) const {
     const auto embedded = reshard<typename T::Stream>(dev, in_out_embed(dev, tokens));  // [B, T, E]
-    const f32 in = bf16(static_cast<f32>(config.embedding_multiplier_scale)), out = bf16(static_cast<f32>(config.output_multiplier_scale));
-    const auto h = transformer(dev, map<f32>(dev, [in](f32 v) { return v * in; }, embedded), memory, rows);
+    const f32 in = bf16(static_cast<f32>(config.embedding_multiplier_scale)),
+              out = bf16(static_cast<f32>(config.output_multiplier_scale));
+    const auto h = transformer(dev,
+                               map<f32>(
+                                   dev, [in](f32 v) { return v * in; }, embedded),
+                               memory, rows);
     const auto head = [&](const auto& x) {
       const auto logits = in_out_embed.template attend<typename T::Logits>(dev, rms_norm(dev, x));
-      return map<bf16>(dev, [out](f32 v) { return v * out; }, logits);  // [B, T or 1, V]
+      return map<bf16>(
+          dev, [out](f32 v) { return v * out; }, logits);  // [B, T or 1, V]
     };
     if constexpr (Which == Positions::all) return head(h);
     else return head(select_token(dev, h, [rows](index_t b) { return rows[b].count > 0 ? rows[b].count - 1 : 0; }));

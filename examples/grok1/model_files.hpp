@@ -20,13 +20,15 @@ struct ModelFiles {
 };
 
 /// The folder's parameters as the configuration expects them.
-inline tess::io::PickleCheckpoint open_checkpoint(const std::filesystem::path& folder, const LanguageModelConfig& config) {
+inline tess::io::PickleCheckpoint open_checkpoint(const std::filesystem::path& folder,
+                                                  const LanguageModelConfig& config) {
   std::vector<std::string> paths;
   for (const Leaf& leaf : leaves(config)) paths.push_back(leaf.path);
   return {folder, std::move(paths)};
 }
 
-/// `tiny_folder` is that of the model that comes with the program. Throws Error for files that are missing or do not fit.
+/// `tiny_folder` is that of the model that comes with the program. Throws Error for files that are missing or do not
+/// fit.
 inline ModelFiles find_model(const Options& o, const std::filesystem::path& tiny_folder) {
   namespace fs = std::filesystem;
   ModelFiles m;

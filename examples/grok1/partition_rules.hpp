@@ -1,4 +1,4 @@
-// TRANSFORMER_PARTITION_RULES and LM_PARTITION_RULES of xai-org/grok-1 model.py (lines 110-175), as a table for the compiler.
+// The partition rules of xai-org/grok-1 model.py (lines 110-175), as a table for the compiler.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <tess/sharding/partition_rules.hpp>
@@ -9,7 +9,7 @@ using tess::Axes;
 using tess::None;
 using tess::P;
 
-struct data;   // mesh axes, as the reference calls them
+struct data;  // mesh axes, as the reference calls them
 struct model;
 
 namespace rules {
@@ -66,13 +66,15 @@ GROK1_RULE(final_norm, "language_model rms_norm", P<None>);
 
 }  // namespace rules
 
-using TRANSFORMER_PARTITION_RULES = tess::PartitionRules<
-    rules::attention_w, rules::attention_b, rules::attention_out_w, rules::attention_out_b, rules::mlp_w, rules::mlp_b, rules::mlp_v_w,
-    rules::mlp_v_b, rules::mlp_out_w, rules::mlp_out_b, rules::layer_norm_offset, rules::layer_norm_scale, rules::layer_norm_1_offset,
-    rules::layer_norm_1_scale, rules::rms_norm, rules::rms_norm_1, rules::rms_norm_2, rules::rms_norm_3, rules::router, rules::moe_w,
-    rules::moe_b, rules::moe_v_w, rules::moe_v_b, rules::moe_out_w, rules::moe_out_b, rules::moe_layer_norm_offset,
-    rules::moe_layer_norm_scale, rules::moe_layer_norm_1_offset, rules::moe_layer_norm_1_scale, rules::moe_rms_norm, rules::moe_rms_norm_1,
-    rules::moe_rms_norm_2, rules::moe_rms_norm_3>;
+using TRANSFORMER_PARTITION_RULES =
+    tess::PartitionRules<rules::attention_w, rules::attention_b, rules::attention_out_w, rules::attention_out_b,
+                         rules::mlp_w, rules::mlp_b, rules::mlp_v_w, rules::mlp_v_b, rules::mlp_out_w, rules::mlp_out_b,
+                         rules::layer_norm_offset, rules::layer_norm_scale, rules::layer_norm_1_offset,
+                         rules::layer_norm_1_scale, rules::rms_norm, rules::rms_norm_1, rules::rms_norm_2,
+                         rules::rms_norm_3, rules::router, rules::moe_w, rules::moe_b, rules::moe_v_w, rules::moe_v_b,
+                         rules::moe_out_w, rules::moe_out_b, rules::moe_layer_norm_offset, rules::moe_layer_norm_scale,
+                         rules::moe_layer_norm_1_offset, rules::moe_layer_norm_1_scale, rules::moe_rms_norm,
+                         rules::moe_rms_norm_1, rules::moe_rms_norm_2, rules::moe_rms_norm_3>;
 
 using LM_PARTITION_RULES = tess::PartitionRules<rules::positional_embeddings, rules::in_out_embed, rules::final_norm>;
 

@@ -59,23 +59,26 @@ void print_inspect(const ModelFiles& files, const MeshEntry& mesh) {
   const tess::io::PickleCheckpoint checkpoint = open_checkpoint(files.checkpoint, files.config);
   const std::vector<Leaf> expected = leaves(files.config);
   const std::vector<LeafShard> shards = mesh.shards(files.config);
-  fmt::print("{}: {} leaves, mesh data={} model={}\n", checkpoint.folder().string(), expected.size(), mesh.data, mesh.model);
-  fmt::print("{:<16} {:<57} {:<5} {:<20} {:>6}  {:<28} {:<20} {:>12}\n", "file", "parameter", "dtype", "shape", "groups", "spec",
-             "shard", "device");
+  fmt::print("{}: {} leaves, mesh data={} model={}\n", checkpoint.folder().string(), expected.size(), mesh.data,
+             mesh.model);
+  fmt::print("{:<16} {:<57} {:<5} {:<20} {:>6}  {:<28} {:<20} {:>12}\n", "file", "parameter", "dtype", "shape",
+             "groups", "spec", "shard", "device");
   double device = 0, all = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const tess::io::Leaf leaf = checkpoint.read(expected[i].path);
     if (leaf.weight.shape != expected[i].shape)
       tess::fail(checkpoint.file_of(expected[i].path).string(), ": ", expected[i].path, " should have the shape ",
-                 tess::io::to_string(std::span<const index_t>(expected[i].shape)), ", found ", tess::io::describe(leaf.weight),
+                 tess::io::to_string(std::span<const index_t>(expected[i].shape)), ", found ",
+                 tess::io::describe(leaf.weight),
                  "\nIs this the checkpoint of another configuration, or are two files swapped?");
     all += static_cast<double>(leaf.weight.data.size() + (leaf.scales ? leaf.scales->data.size() : 0));
     device += static_cast<double>(shards[i].bytes);
-    fmt::print("{:<16} {:<57} {:<5} {:<20} {:>6}  {:<28} {:<20} {:>12}\n", checkpoint.file_of(expected[i].path).filename().string(),
-               expected[i].path, tess::io::name_of(leaf.weight.dtype),
-               tess::io::to_string(std::span<const index_t>(leaf.weight.shape)),
+    fmt::print("{:<16} {:<57} {:<5} {:<20} {:>6}  {:<28} {:<20} {:>12}\n",
+               checkpoint.file_of(expected[i].path).filename().string(), expected[i].path,
+               tess::io::name_of(leaf.weight.dtype), tess::io::to_string(std::span<const index_t>(leaf.weight.shape)),
                leaf.scales ? std::to_string(leaf.groups()) : std::string("-"), shards[i].spec,
-               tess::io::to_string(std::span<const index_t>(shards[i].shape)), size_text(static_cast<double>(shards[i].bytes)));
+               tess::io::to_string(std::span<const index_t>(shards[i].shape)),
+               size_text(static_cast<double>(shards[i].bytes)));
   }
   fmt::print("{} in the files; {} on each device\n", size_text(all), size_text(device));
 }
@@ -91,33 +94,37 @@ void print_plan(const LanguageModelConfig& config, const std::string& name, cons
     parameters += n;
   }
   fmt::print("{} on mesh data={} model={}: one device of {}\n", name, mesh.data, mesh.model, mesh.data * mesh.model);
-  fmt::print("  {} layers, emb {}, {}/{} heads of {}, {}ffn {}, vocabulary {}: {:.1f} billion parameters\n", m.num_layers, m.emb_size,
-             m.num_q_heads, m.num_kv_heads, m.key_size,
-             m.is_moe() ? fmt::format("{} experts top-{}, ", m.num_experts, m.num_selected_experts) : std::string(), m.ffn_size(),
-             config.vocab_size, parameters / 1e9);
+  fmt::print("  {} layers, emb {}, {}/{} heads of {}, {}ffn {}, vocabulary {}: {:.1f} billion parameters\n",
+             m.num_layers, m.emb_size, m.num_q_heads, m.num_kv_heads, m.key_size,
+             m.is_moe() ? fmt::format("{} experts top-{}, ", m.num_experts, m.num_selected_experts) : std::string(),
+             m.ffn_size(), config.vocab_size, parameters / 1e9);
   fmt::print("  {:<28}{:>12}   int8 with bf16 scales; embedding bf16; norms and routers f32\n", "parameters",
              size_text(static_cast<double>(b.parameter_bytes)));
   fmt::print("  {:<28}{:>12}   bf16, {} sequence{} of {} tokens over the mesh\n", "key/value cache",
              size_text(static_cast<double>(b.cache_bytes)), b.batch, b.batch == 1 ? "" : "s", config.sequence_len);
   print_pass(fmt::format("prefill of {} tokens", b.prompt).c_str(), b.prefill);
   print_pass(fmt::format("a token at position {}", b.context - 1).c_str(), b.decode);
-  fmt::print("  Weights stay where they lie; what moves are activations, in f32. From the model's own code on the device Dry.\n");
+  fmt::print(
+      "  Weights stay where they lie; what moves are activations, in f32. From the model's own code on the device "
+      "Dry.\n");
 }
 
 std::string stats_text(const RunFacts& f) {
-  return fmt::format("{}: load {:.2f} s | prompt {} tokens, {:.1f} tokens/s | generated {} tokens, {:.1f} tokens/s | mesh {} | host, "
-                     "{} thread{} | {} resident at most",
-                     f.model, f.load_seconds, f.timing.prompt_tokens, per_second(f.timing.prompt_tokens, f.timing.prompt_seconds),
-                     f.timing.generated_tokens, per_second(f.timing.generated_tokens, f.timing.generation_seconds), f.mesh, f.threads,
-                     f.threads == 1 ? "" : "s", size_text(peak_resident_bytes()));
+  return fmt::format(
+      "{}: load {:.2f} s | prompt {} tokens, {:.1f} tokens/s | generated {} tokens, {:.1f} tokens/s | mesh {} | host, "
+      "{} thread{} | {} resident at most",
+      f.model, f.load_seconds, f.timing.prompt_tokens, per_second(f.timing.prompt_tokens, f.timing.prompt_seconds),
+      f.timing.generated_tokens, per_second(f.timing.generated_tokens, f.timing.generation_seconds), f.mesh, f.threads,
+      f.threads == 1 ? "" : "s", size_text(peak_resident_bytes()));
 }
 
 std::string stats_json(const RunFacts& f) {
-  return fmt::format(R"({{"model": {}, "mesh": "{}", "device": "host", "threads": {}, "load_seconds": {:.6f}, "prompt_tokens": {}, )"
-                     R"("prompt_seconds": {:.6f}, "generated_tokens": {}, "generation_seconds": {:.6f}, "received_bytes": {}, )"
-                     R"("peak_resident_bytes": {:.0f}}})",
-                     json_text(f.model), f.mesh, f.threads, f.load_seconds, f.timing.prompt_tokens, f.timing.prompt_seconds,
-                     f.timing.generated_tokens, f.timing.generation_seconds, f.received_bytes, peak_resident_bytes());
+  return fmt::format(
+      R"({{"model": {}, "mesh": "{}", "device": "host", "threads": {}, "load_seconds": {:.6f}, "prompt_tokens": {}, )"
+      R"("prompt_seconds": {:.6f}, "generated_tokens": {}, "generation_seconds": {:.6f}, "received_bytes": {}, )"
+      R"("peak_resident_bytes": {:.0f}}})",
+      json_text(f.model), f.mesh, f.threads, f.load_seconds, f.timing.prompt_tokens, f.timing.prompt_seconds,
+      f.timing.generated_tokens, f.timing.generation_seconds, f.received_bytes, peak_resident_bytes());
 }
 
 }  // namespace grok1

@@ -1,4 +1,4 @@
-// What the program prints besides text: the leaves of a checkpoint, the plan of a model, the closing line of statistics.
+// What the program prints besides text: a checkpoint's leaves, a model's plan, the line of statistics.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <string>

@@ -28,7 +28,8 @@ struct Generated {
   Finish finish = Finish::length;
 };
 
-/// Called for every token, in the order in which they come: request, what was sampled, and false for the [EOS] that ends it.
+/// Called for every token, in the order in which they come: request, what was sampled, and false for the [EOS] that
+/// ends it.
 using OnToken = std::function<void(std::size_t request, const SampleOutput&, bool is_text)>;
 
 struct Timing {

@@ -1,4 +1,4 @@
-// Runner: several prompts at once in the slots of one memory, prefilled without padding, decoded together, streamed token by token.
+// Runner: several prompts at once in the slots of one memory, prefilled without padding, decoded together.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
@@ -14,8 +14,9 @@
 
 namespace grok1 {
 
-/// Continues requests with one model. Every row of a batch is bit for bit what it would be alone (the reference is wrong there: its
-/// quantised Linear mixes rows), and a seed gives the random numbers of the reference's runner. Source: xai-org/grok-1 runners.py.
+/// Continues requests with one model. Every row of a batch is bit for bit what it would be alone (the reference is
+/// wrong there: its quantised Linear mixes rows), and a seed gives the random numbers of the reference's runner.
+/// Source: xai-org/grok-1 runners.py.
 template <class LM>
 class Runner {
   using C = typename LM::config_type;
@@ -40,8 +41,8 @@ class Runner {
   index_t slots() const { return per_part_ * parts; }
   const Timing& timing() const { return timing_; }
 
-  /// Continues all requests, as many at once as there are slots. Throws Error, before anything is computed, when a prompt is empty or
-  /// leaves no room in the context.
+  /// Continues all requests, as many at once as there are slots. Throws Error, before anything is computed, when a
+  /// prompt is empty or leaves no room in the context.
   std::vector<Generated> generate(std::span<const Request> requests, const OnToken& on_token = {}) {
     for (std::size_t i = 0; i < requests.size(); ++i) check(requests[i], i);
     requests_ = requests;
@@ -84,7 +85,8 @@ class Runner {
     if (size >= capacity_)
       fail("prompt ", static_cast<index_t>(number) + 1, " has ", size, " tokens, but the context holds ", capacity_,
            " with the continuation; shorten it");
-    if (r.max_tokens < 1) fail("prompt ", static_cast<index_t>(number) + 1, ": max_tokens is ", r.max_tokens, "; ask for at least 1");
+    if (r.max_tokens < 1)
+      fail("prompt ", static_cast<index_t>(number) + 1, ": max_tokens is ", r.max_tokens, "; ask for at least 1");
   }
   bool busy() const {
     return std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.active; });
@@ -93,14 +95,19 @@ class Runner {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  /// Puts waiting requests into free slots, one on each part of the data axis, and computes their prompts. False: no slot was free.
+  /// Puts waiting requests into free slots, one on each part of the data axis, and computes their prompts. False: no
+  /// slot was free.
   bool prefill_memory(std::deque<std::size_t>& waiting) {
     std::vector<index_t> chosen(static_cast<std::size_t>(parts), -1);  // slot of each part
     bool any = false;
     for (index_t p = 0; p < parts && !waiting.empty(); ++p)
       for (index_t s = p * per_part_; s < (p + 1) * per_part_; ++s)
         if (Slot& slot = slots_[static_cast<std::size_t>(s)]; !slot.active) {
-          slot = {.active = true, .request = waiting.front(), .step = 0, .next = 0, .keys = RequestKeys(requests_[waiting.front()].seed)};
+          slot = {.active = true,
+                  .request = waiting.front(),
+                  .step = 0,
+                  .next = 0,
+                  .keys = RequestKeys(requests_[waiting.front()].seed)};
           waiting.pop_front();
           chosen[static_cast<std::size_t>(p)] = s;
           any = true;
@@ -125,7 +132,9 @@ class Runner {
       }
       const auto logits = run(rows, widest, [&](index_t p, index_t t) {
         const Segment& row = rows[static_cast<std::size_t>(p)];
-        return t < row.count ? requests_[slots_[static_cast<std::size_t>(row.slot)].request].prompt[static_cast<std::size_t>(row.start + t)] : 0;
+        return t < row.count ? requests_[slots_[static_cast<std::size_t>(row.slot)].request]
+                                   .prompt[static_cast<std::size_t>(row.start + t)]
+                             : 0;
       });
       for (index_t p = 0; p < parts; ++p) {
         const Segment& row = rows[static_cast<std::size_t>(p)];
@@ -143,7 +152,8 @@ class Runner {
     return true;
   }
 
-  /// One token for every active slot. Rows of the batch are the active slots only; parts with fewer are filled up with idle rows.
+  /// One token for every active slot. Rows of the batch are the active slots only; parts with fewer are filled up with
+  /// idle rows.
   void sample_step() {
     const auto start = std::chrono::steady_clock::now();
     std::vector<std::vector<index_t>> active(static_cast<std::size_t>(parts));

@@ -96,9 +96,10 @@ inline void tree_cumsum(float* x, std::size_t n, float* scratch) {
 /// Draws tokens from bfloat16 logits [V]. Keeps its buffers between tokens: one object a thread.
 ///
 /// The numbers are those of the reference's `sample_token` as its Python is written, operation by operation: every
-/// result is rounded to bfloat16 (the sum inside a softmax is f32, rounded once). Filter, tokens, probabilities and top-8
-/// equal it bit for bit. The reference's runner compiles the function, and XLA then keeps some intermediate results in
-/// f32, other ones on each device: its probabilities are an ulp away, and of random logits 1 to 3 tokens in 100 differ.
+/// result is rounded to bfloat16 (the sum inside a softmax is f32, rounded once). Filter, tokens, probabilities and
+/// top-8 equal it bit for bit. The reference's runner compiles the function, and XLA then keeps some intermediate
+/// results in f32, other ones on each device: its probabilities are an ulp away, and of random logits 1 to 3 tokens in
+/// 100 differ.
 class Sampler {
  public:
   /// Throws if a logit is not finite, the settings are out of range, or logits / temperature is not finite.

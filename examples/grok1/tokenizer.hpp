@@ -134,10 +134,12 @@ class Tokenizer {
 };
 
 /// Decodes a stream of tokens: the pieces of text that `push` returns are whole UTF-8 characters, and together with
-/// `finish` they are exactly `decode` of all ids. Keeps a reference to the tokenizer.
+/// `finish` they are exactly `decode` of all ids. With `continues` they are the text that follows a prompt: then the
+/// first word keeps its space. Keeps a reference to the tokenizer.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool continues = false)
+      : tokenizer_(&tokenizer), continues_(continues), started_(continues) {}
 
   /// The text that this token completes; often a word, sometimes nothing.
   std::string push(int id) {
@@ -155,7 +157,7 @@ class StreamDecoder {
   /// The rest: a character that was cut off appears as U+FFFD. The decoder is then as new.
   std::string finish() {
     std::string text = take_characters(true);
-    started_ = false;
+    started_ = continues_;
     silent_.clear();
     return text;
   }
@@ -186,8 +188,9 @@ class StreamDecoder {
   }
 
   const Tokenizer* tokenizer_;
+  bool continues_;
   std::vector<int> silent_;  // tokens so far, while they show nothing
-  bool started_ = false;
+  bool started_;
   std::string bytes_;  // of an incomplete character
 };
 

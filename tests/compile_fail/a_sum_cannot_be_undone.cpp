@@ -18,3 +18,4 @@ auto move(Dry& dev, Tensor<Shape<8, 64>, P<data>> x) {
 #else
   return reshard<P<data, model>>(dev, x);
 #endif
+}

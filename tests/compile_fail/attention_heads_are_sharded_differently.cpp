@@ -21,3 +21,4 @@ auto mix(Dry& dev, Query<P<data, None, model>> q, Cache<P<data>> whole, Cache<P<
 #else
   return (void)whole, attention<f32>(dev, q, own, own, rows, {});
 #endif
+}

@@ -18,3 +18,4 @@ auto biased(Dry& dev, Tensor<Shape<8, 64>, P<data, model>> x, Tensor<Shape<64>, 
 #else
   return add_bias(dev, x, reshard<P<model>>(dev, bias));  // a slice: free
 #endif
+}

@@ -18,3 +18,4 @@ auto biased(Dry& dev, Tensor<Shape<8, 64>, P<Partial<model>>> x, Tensor<Shape<64
 #else
   return add_bias(dev, reduce(dev, x), bias);
 #endif
+}

@@ -18,3 +18,4 @@ void remember(Dry& dev, Heads<P<data, None, model>> cache, Heads<P<data>> keys, 
 #else
   append_to_cache(dev, cache, reshard<P<data, None, model>>(dev, keys), rows);
 #endif
+}

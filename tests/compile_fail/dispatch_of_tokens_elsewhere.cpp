@@ -18,3 +18,4 @@ auto grouped(Dry& dev, Tokens x, Routes<Ids, Shares> routes) {
 #else
   return dispatch(dev, reshard<P<data>>(dev, x), routes, 16);
 #endif
+}

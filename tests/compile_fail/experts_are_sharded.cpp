@@ -19,3 +19,4 @@ auto multiply(Dry& dev, Rows rows, Weights<P<model>> spread, Weights<P<None, Non
 #else
   return (void)spread, matmul(dev, rows, cut);
 #endif
+}

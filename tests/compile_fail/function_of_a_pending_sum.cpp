@@ -20,3 +20,4 @@ auto squares(Dry& dev, Tensor<Shape<8, 64>, P<Partial<model>>> x) {
 #else
   return map<f32>(dev, square, reduce(dev, x));
 #endif
+}

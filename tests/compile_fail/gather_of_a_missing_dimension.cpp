@@ -17,3 +17,4 @@ auto whole(Dry& dev, Tensor<Shape<8, 64>, P<None, model>> x) {
 #else
   return gather<1>(dev, x);
 #endif
+}

@@ -17,3 +17,4 @@ auto moved(Dry& dev, Rows rows) {
 #else
   return reshard<P<data>>(dev, rows);
 #endif
+}

@@ -16,3 +16,4 @@ auto heads(Keys<16> on_sixteen, Keys<8> on_eight) {
 #else
   return (void)on_sixteen, split<2, 8, 128>(on_eight, 8);
 #endif
+}

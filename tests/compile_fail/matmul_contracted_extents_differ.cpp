@@ -18,3 +18,4 @@ void multiply(Dry& dev, Tensor<Shape<8, 64>, P<>> x, Tensor<Shape<32, 16>, P<>> 
 #else
   matmul(dev, x, w);
 #endif
+}

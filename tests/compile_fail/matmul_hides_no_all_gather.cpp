@@ -20,3 +20,4 @@ auto multiply(Dry& dev, Tensor<Shape<8, 64>, P<data>> x, Tensor<Shape<64, 16>, P
 #else
   return matmul(dev, reshard<P<data, model>>(dev, x), w);  // a slice: free
 #endif
+}

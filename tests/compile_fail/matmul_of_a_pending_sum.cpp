@@ -20,3 +20,4 @@ auto twice(Dry& dev, Tensor<Shape<8, 64>, P<None, model>> x, Tensor<Shape<64, 64
 #else
   return matmul(dev, reduce(dev, matmul(dev, x, w)), v);
 #endif
+}

@@ -18,3 +18,4 @@ auto multiply(Dry& dev, Tensor<Shape<8, 64>, P<data>> x, Tensor<Shape<64, 16>, P
 #else
   return matmul(dev, x, gather<0>(dev, w));
 #endif
+}

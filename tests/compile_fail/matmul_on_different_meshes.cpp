@@ -16,3 +16,4 @@ auto multiply(Dry& dev, Tensor<4, Shape<8, 64>> x, Tensor<8, Shape<64, 16>> else
 #else
   return matmul(dev, x, w);
 #endif
+}

@@ -18,3 +18,4 @@ auto joined(Dry& dev, Tensor<Shape<4, 8, 64>, P<data, None, model>> x) {
 #else
   return merge<1>(reshard<P<data, model>>(dev, x));
 #endif
+}

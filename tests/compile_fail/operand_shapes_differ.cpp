@@ -19,3 +19,4 @@ auto sum(Dry& dev, Tensor<Shape<8, 64>, P<>> a, Tensor<Shape<8, 1>, P<>> column,
 #else
   return add(dev, a, b);
 #endif
+}

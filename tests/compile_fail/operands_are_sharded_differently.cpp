@@ -19,3 +19,4 @@ auto sum(Dry& dev, Tensor<Shape<8, 64>, P<data>> a, Tensor<Shape<8, 64>, P<None,
 #else
   return add(dev, a, reshard<P<data>>(dev, b));
 #endif
+}

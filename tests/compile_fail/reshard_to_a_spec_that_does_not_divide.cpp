@@ -17,3 +17,4 @@ auto move(Dry& dev, Tensor<Shape<6, 64>, P<data>> x) {
 #else
   return reshard<P<None, model>>(dev, x);
 #endif
+}

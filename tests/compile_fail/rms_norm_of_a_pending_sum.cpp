@@ -17,3 +17,4 @@ auto norm(Dry& dev, Tensor<Shape<8, 64>, P<Partial<model>>> x, Tensor<Shape<64>,
 #else
   return rms_norm<f32>(dev, reduce(dev, x), scale, 1e-5f);
 #endif
+}

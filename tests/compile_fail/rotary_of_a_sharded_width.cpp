@@ -18,3 +18,4 @@ auto turned(Dry& dev, Heads q, Segments rows) {
 #else
   return rotary<f32>(dev, reshard<P<None, None, model>>(dev, q), rows, 10000);
 #endif
+}

@@ -17,3 +17,4 @@ auto routes(Dry& dev, Tensor<Shape<4, 8, 16>, P<data, None, model>> logits) {
 #else
   return route(dev, gather<2>(dev, logits), 2, nn::SoftmaxTopK<>{});
 #endif
+}

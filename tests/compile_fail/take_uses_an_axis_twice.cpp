@@ -19,3 +19,4 @@ auto embeddings(Dry& dev, Table rows, Ids ids) {
 #else
   return take(dev, rows, gather<0>(dev, ids));
 #endif
+}

@@ -39,16 +39,21 @@ struct Steps {
   static constexpr int count = sizeof...(Step);
 };
 
-/// Elements that a device receives from others, for a local shard of `local` elements before the step and n devices in the group.
-/// Exact for the algorithms that `Host` runs; equal to the ring algorithms' (n-1)/n forms of NCCL (nccl-tests PERFORMANCE.md)
-/// wherever n divides the shard. Sharding dimensions divide by construction; the chunks of an all-reduce need not.
+/// Elements that a device receives from others, for a local shard of `local` elements before the step and n devices in
+/// the group. Exact for the algorithms that `Host` runs; equal to the ring algorithms' (n-1)/n forms of NCCL
+/// (nccl-tests PERFORMANCE.md) wherever n divides the shard. Sharding dimensions divide by construction; the chunks of
+/// an all-reduce need not.
 constexpr index_t received_elements(Collective c, index_t local, index_t n) {
   switch (c) {
-    case Collective::slice: return 0;
-    case Collective::all_gather: return local * (n - 1);
+    case Collective::slice:
+      return 0;
+    case Collective::all_gather:
+      return local * (n - 1);
     case Collective::all_to_all:
-    case Collective::reduce_scatter: return local / n * (n - 1);
-    case Collective::all_reduce: return n == 1 ? 0 : local + (n - 2) * ((local + n - 1) / n);  // reduce-scatter, then all-gather
+    case Collective::reduce_scatter:
+      return local / n * (n - 1);
+    case Collective::all_reduce:
+      return n == 1 ? 0 : local + (n - 2) * ((local + n - 1) / n);  // reduce-scatter, then all-gather
   }
   return 0;
 }

@@ -6,7 +6,8 @@
 
 namespace tess {
 
-/// A step of a plan as a value: which collective, over which mesh axis, from and to which dimension, and the spec afterwards.
+/// A step of a plan as a value: which collective, over which mesh axis, from and to which dimension, and the spec
+/// afterwards.
 struct PlanStep {
   Collective what = Collective::slice;
   int axis = 0, from = 0, to = 0;
@@ -26,7 +27,8 @@ namespace detail {
 
 inline constexpr int max_plan_states = 256;
 
-/// Where the search may shard: static extents must divide, and dyn ones only take axes that the source or the target puts there.
+/// Where the search may shard: static extents must divide, and dyn ones only take axes that the source or the target
+/// puts there.
 struct PlanProblem {
   SpecValue source, target;
   std::array<index_t, max_rank> extents{};
@@ -50,7 +52,8 @@ struct PlanProblem {
   }
 };
 
-/// A spec as one word: the axes of each dimension as digits 1 to 6 of three bits, a 7 after each dimension, then the pending axes.
+/// A spec as one word: the axes of each dimension as digits 1 to 6 of three bits, a 7 after each dimension, then the
+/// pending axes.
 using SpecCode = unsigned long long;
 constexpr SpecCode encode(const SpecValue& s) {
   SpecCode code = 0;
@@ -61,7 +64,8 @@ constexpr SpecCode encode(const SpecValue& s) {
   return code << max_mesh_axes | s.partial;
 }
 
-/// Dijkstra over specs. Cost: received bytes as a fraction of the tensor, plus a small amount per step so that fewer steps win ties.
+/// Dijkstra over specs. Cost: received bytes as a fraction of the tensor, plus a small amount per step so that fewer
+/// steps win ties.
 class PlanSearch {
  public:
   constexpr explicit PlanSearch(const PlanProblem& p) : problem_(p) {
@@ -103,7 +107,8 @@ class PlanSearch {
     plan.found = true;
     for (int i = last; states_[i].parent >= 0; i = states_[i].parent) ++plan.size;
     int k = plan.size;
-    for (int i = last; states_[i].parent >= 0; i = states_[i].parent) plan.steps[static_cast<std::size_t>(--k)] = states_[i].by;
+    for (int i = last; states_[i].parent >= 0; i = states_[i].parent)
+      plan.steps[static_cast<std::size_t>(--k)] = states_[i].by;
     return plan;
   }
 

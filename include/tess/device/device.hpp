@@ -7,7 +7,8 @@
 namespace tess {
 
 /// A device stores shards and executes verbs on them. `Dry` stores nothing and adds up the bill; `Host` computes.
-/// An operation (ops/) checks types, makes the result and calls one verb. A verb that a device lacks is one named error.
+/// An operation (ops/) checks types, makes the result and calls one verb. A verb that a device lacks is one named
+/// error.
 template <class D>
 concept Device = requires(D& dev, const Extents<Shape<1>>& local) {
   typename D::template storage<f32>;
@@ -16,8 +17,9 @@ concept Device = requires(D& dev, const Extents<Shape<1>>& local) {
 
 template <class Verb, class Dev>
 struct device_has_no {
-  static_assert(detail::always_false<Verb>, "[device] this device cannot run this operation: add the verb to the policy, or move the "
-                                            "tensor to another device");
+  static_assert(detail::always_false<Verb>,
+                "[device] this device cannot run this operation: add the verb to the policy, or move the "
+                "tensor to another device");
   static constexpr bool ok = true;
 };
 

@@ -1,4 +1,4 @@
-// Host: the CPU as a device. Every shard of the mesh lives in this process: one device, or a simulated mesh with real numbers.
+// Host: the CPU as a device. All shards of the mesh live in this process: one device, or a simulated mesh.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
@@ -32,15 +32,16 @@ class Host {
   template <class T>
   using storage = host::Storage<T>;
 
-
   /// threads = 0: one for each processor.
-  explicit Host(int threads = 0) : pool_(std::make_unique<host::ThreadPool>(threads)), buffers_(std::make_shared<host::BufferPool>()) {}
+  explicit Host(int threads = 0)
+      : pool_(std::make_unique<host::ThreadPool>(threads)), buffers_(std::make_shared<host::BufferPool>()) {}
 
   host::ThreadPool& pool() { return *pool_; }
   const Traffic& traffic() const { return traffic_; }
   void reset_traffic() { traffic_ = {}; }
 
-  /// One term instead of two for the activations of int8 weights: faster in prefill, 50 to 500 times less exact. Default: exact.
+  /// One term instead of two for the activations of int8 weights: faster in prefill, 50 to 500 times less exact.
+  /// Default: exact.
   host::Activations activations = host::Activations::two_terms;
 
   template <class T, AnyMesh M, AnyShape L>
@@ -57,7 +58,8 @@ class Host {
   storage<T> allocate_state(const Extents<L>& local) {
     std::vector<std::shared_ptr<T>> shards(static_cast<std::size_t>(M::size));
     for (auto& s : shards) {
-      s = {static_cast<T*>(std::calloc(static_cast<std::size_t>(std::max<index_t>(1, local.size())), sizeof(T))), std::free};
+      s = {static_cast<T*>(std::calloc(static_cast<std::size_t>(std::max<index_t>(1, local.size())), sizeof(T))),
+           std::free};
       if (!s) throw std::bad_alloc();
     }
     return storage<T>(std::move(shards));
@@ -74,16 +76,19 @@ class Host {
   void collective(Step step, Y& y, const X& x) {
     using M = typename X::mesh;
     if (Step::kind != Collective::slice) ++traffic_.collectives;
-    if (traffic_.bytes.size() < static_cast<std::size_t>(M::size)) traffic_.bytes.resize(static_cast<std::size_t>(M::size));
+    if (traffic_.bytes.size() < static_cast<std::size_t>(M::size))
+      traffic_.bytes.resize(static_cast<std::size_t>(M::size));
     host::Exchange<M, typename Step::axis>(traffic_.bytes)(step, y, x);
   }
 
   template <class F, AnyTensor Y, AnyTensor... X>
   void map(F f, Y& y, const X&... x) {
     each_shard<Y>([&](index_t r) {
-      pool_->for_range(y.local_extents().size(), elementwise_grain, [&, out = y.storage().data(r)](index_t begin, index_t end) {
-        host::apply(f, out + begin, end - begin, static_cast<const typename X::value_type*>(x.storage().data(r)) + begin...);
-      });
+      pool_->for_range(y.local_extents().size(), elementwise_grain,
+                       [&, out = y.storage().data(r)](index_t begin, index_t end) {
+                         host::apply(f, out + begin, end - begin,
+                                     static_cast<const typename X::value_type*>(x.storage().data(r)) + begin...);
+                       });
     });
   }
 
@@ -103,7 +108,8 @@ class Host {
     each_shard<Y>([&](index_t r) {
       const index_t first = shard_index<typename X::mesh>(X::sharding[0], r) * rows;
       for (index_t b = 0; b < rows; ++b)
-        std::copy_n(x.storage().data(r) + (b * tokens + last(first + b)) * width, width, y.storage().data(r) + b * width);
+        std::copy_n(x.storage().data(r) + (b * tokens + last(first + b)) * width, width,
+                    y.storage().data(r) + b * width);
     });
   }
 
@@ -112,11 +118,11 @@ class Host {
     each_shard<Y>([&](index_t r) { multiply(y, r, x, w.storage().matrices(r)[0]); });
   }
   template <AnyTensor Y, AnyTensor X, class T, class S, class M, class Spec>
-    requires(!is_packed<T>)
-  void matmul(Y& y, const X& x, const ShardedTensor<T, S, M, Spec, Host>& w) {
+  requires(!is_packed<T>) void matmul(Y& y, const X& x, const ShardedTensor<T, S, M, Spec, Host>& w) {
     const index_t k = w.local_extent(0), n = w.local_extent(1);
     each_shard<Y>([&](index_t r) {
-      const host::Source<T> source{reinterpret_cast<const std::byte*>(w.storage().data(r)), n * static_cast<index_t>(sizeof(T))};
+      const host::Source<T> source{reinterpret_cast<const std::byte*>(w.storage().data(r)),
+                                   n * static_cast<index_t>(sizeof(T))};
       multiply(y, r, x, host::pack<T>(*pool_, source, k, n));
     });
   }
@@ -136,8 +142,12 @@ class Host {
       std::vector<Problem> problems;
       for (std::size_t e = 0; e < experts.size(); ++e)
         if (at[e + 1] > at[e])
-          problems.push_back({.x = x.storage().data(r) + at[e] * k, .ldx = k, .w = &experts[e],
-                              .y = y.storage().data(r) + at[e] * n, .ldy = n, .rows = at[e + 1] - at[e]});
+          problems.push_back({.x = x.storage().data(r) + at[e] * k,
+                              .ldx = k,
+                              .w = &experts[e],
+                              .y = y.storage().data(r) + at[e] * n,
+                              .ldy = n,
+                              .rows = at[e + 1] - at[e]});
       host::matmul(*pool_, std::span<const Problem>(problems), activations);
     });
   }
@@ -151,7 +161,8 @@ class Host {
       const host::Table& rows = table.storage().table_of(r);
       const i32* id = ids.storage().data(r);
       for (index_t i = 0; i < ids.local_extents().size(); ++i)
-        if (id[i] < 0 || id[i] >= table.extent(0)) fail("[take] token id ", id[i], " is outside the table of ", table.extent(0), " rows");
+        if (id[i] < 0 || id[i] >= table.extent(0))
+          fail("[take] token id ", id[i], " is outside the table of ", table.extent(0), " rows");
       pool_->for_range(ids.local_extents().size(), 4, [&](index_t begin, index_t end) {
         for (index_t i = begin; i < end; ++i) {
           auto* out = y.storage().data(r) + i * width;
@@ -174,22 +185,25 @@ class Host {
     const f32 all = static_cast<f32>(x.extent(X::rank - 1));
     each_row(x, [&](index_t r, index_t row, index_t width) {
       const f32 factor = 1.0f / std::sqrt(sums.storage().data(r)[row] / all + eps);
-      host::scale_row(x.storage().data(r) + row * width, scale.storage().data(r), factor, y.storage().data(r) + row * width, width);
+      host::scale_row(x.storage().data(r) + row * width, scale.storage().data(r), factor,
+                      y.storage().data(r) + row * width, width);
     });
   }
 
   template <AnyTensor Y, AnyTensor X, class Rows>
   void rotary(Y& y, const X& x, const Rows& rows, f32 base) {
-    const index_t batch = x.local_extent(0), tokens = x.local_extent(1), heads = x.local_extent(2), width = x.local_extent(3);
+    const index_t batch = x.local_extent(0), tokens = x.local_extent(1), heads = x.local_extent(2),
+                  width = x.local_extent(3);
     const host::Rotary turn(width, base);
     each_shard<Y>([&](index_t r) {
       const index_t first = shard_index<typename X::mesh>(X::sharding[0], r) * batch;
-      pool_->for_range(batch * tokens, std::max<index_t>(1, elementwise_grain / (heads * width)), [&](index_t begin, index_t end) {
-        for (index_t i = begin; i < end; ++i) {
-          const index_t position = rows[first + i / tokens].start + i % tokens, at = i * heads * width;
-          turn.apply(x.storage().data(r) + at, y.storage().data(r) + at, &position, 1, heads);
-        }
-      });
+      pool_->for_range(batch * tokens, std::max<index_t>(1, elementwise_grain / (heads * width)),
+                       [&](index_t begin, index_t end) {
+                         for (index_t i = begin; i < end; ++i) {
+                           const index_t position = rows[first + i / tokens].start + i % tokens, at = i * heads * width;
+                           turn.apply(x.storage().data(r) + at, y.storage().data(r) + at, &position, 1, heads);
+                         }
+                       });
     });
   }
 
@@ -220,9 +234,11 @@ class Host {
         count[b] = row.count;
       }
       host::Attention<typename Y::value_type, typename Q::value_type, typename K::value_type> a;
-      a.batch = q.local_extent(0), a.queries = q.local_extent(1), a.heads = q.local_extent(2), a.head_dim = q.local_extent(3);
+      a.batch = q.local_extent(0), a.queries = q.local_extent(1), a.heads = q.local_extent(2),
+      a.head_dim = q.local_extent(3);
       a.slots = keys.local_extent(0), a.capacity = keys.local_extent(1), a.kv_heads = keys.local_extent(2);
-      a.q = q.storage().data(r), a.k = keys.storage().data(r), a.v = values.storage().data(r), a.out = y.storage().data(r);
+      a.q = q.storage().data(r), a.k = keys.storage().data(r), a.v = values.storage().data(r),
+      a.out = y.storage().data(r);
       a.slot = slot.data(), a.start = start.data(), a.count = count.data();
       a.scale = options.scale, a.cap = options.cap;
       host::attention(*pool_, a);
@@ -244,7 +260,8 @@ class Host {
 
   template <AnyTensor Rows, AnyTensor Positions, AnyTensor Offsets, AnyTensor X, AnyTensor Ids>
   void dispatch(Rows& rows, Positions& positions, Offsets& offsets, const X& x, const Ids& ids) {
-    const index_t k = ids.local_extent(2), n = rows.local_extent(0), width = x.local_extent(2), experts = offsets.local_extent(0) - 1;
+    const index_t k = ids.local_extent(2), n = rows.local_extent(0), width = x.local_extent(2),
+                  experts = offsets.local_extent(0) - 1;
     each_shard<Rows>([&](index_t r) {
       const i32* id = ids.storage().data(r);
       i32* at = offsets.storage().data(r);
@@ -252,7 +269,8 @@ class Host {
       std::fill_n(at, experts + 1, 0);
       for (index_t i = 0; i < n; ++i) {
         if (id[i] < 0 || id[i] >= experts)
-          fail("[dispatch] a token is routed to expert ", id[i], ", but ", experts, " are declared (MoELayer's expert_count)");
+          fail("[dispatch] a token is routed to expert ", id[i], ", but ", experts,
+               " are declared (MoELayer's expert_count)");
         ++at[id[i] + 1];
       }
       for (index_t e = 0; e < experts; ++e) at[e + 1] += at[e];
@@ -296,9 +314,10 @@ class Host {
   void each_row(const X& x, F f) {
     const index_t width = x.local_extent(X::rank - 1), rows = width ? x.local_extents().size() / width : 0;
     each_shard<X>([&](index_t r) {
-      pool_->for_range(rows, std::max<index_t>(1, elementwise_grain / std::max<index_t>(1, width)), [&](index_t begin, index_t end) {
-        for (index_t i = begin; i < end; ++i) f(r, i, width);
-      });
+      pool_->for_range(rows, std::max<index_t>(1, elementwise_grain / std::max<index_t>(1, width)),
+                       [&](index_t begin, index_t end) {
+                         for (index_t i = begin; i < end; ++i) f(r, i, width);
+                       });
     });
   }
 
@@ -306,7 +325,11 @@ class Host {
   void multiply(Y& y, index_t r, const X& x, const Matrix& w) {
     using Problem = host::Problem<typename X::value_type, Matrix, typename Y::value_type>;
     const index_t k = x.local_extent(X::rank - 1), n = y.local_extent(Y::rank - 1);
-    const Problem p[] = {{.x = x.storage().data(r), .ldx = k, .w = &w, .y = y.storage().data(r), .ldy = n,
+    const Problem p[] = {{.x = x.storage().data(r),
+                          .ldx = k,
+                          .w = &w,
+                          .y = y.storage().data(r),
+                          .ldy = n,
                           .rows = k ? x.local_extents().size() / k : 0}};
     host::matmul(*pool_, std::span<const Problem>(p), activations);
   }

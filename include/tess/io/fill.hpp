@@ -104,10 +104,10 @@ X filled(Host& dev, const Extents<typename X::shape>& extents, F f) {
 }
 }  // namespace detail
 
-/// Gives every element of x the value f(i, j, ...) of its indices in the whole tensor, rounded to x's element type. Parameters are packed
-/// as the device's kernels read them; for q8<G> they are quantised, one scale for each column of a group of rows.
-/// So `model.parameters([&](const nn::Scope&, auto& w) { fill(dev, w, f); })` initialises a whole model. Extents that are dyn must be known to x, or
-/// be given. Throws Error where they do not divide over the mesh.
+/// Gives every element of x the value f(i, j, ...) of its indices in the whole tensor, rounded to x's element type.
+/// Parameters are packed as the device's kernels read them; for q8<G> they are quantised, one scale for each column of
+/// a group of rows. So `model.parameters([&](const nn::Scope&, auto& w) { fill(dev, w, f); })` initialises a whole
+/// model. Extents that are dyn must be known to x, or be given. Throws Error where they do not divide over the mesh.
 template <AnyTensor X, class F>
 void fill(Host& dev, X& x, F f) {
   for (int d = 0; d < X::rank; ++d)
@@ -121,8 +121,8 @@ void fill(Host& dev, X& x, const Extents<typename X::shape>& extents, F f) {
   x = detail::filled<X>(dev, extents, f);
 }
 
-/// The whole tensor in C order, as on one device: shards put together, pending sums added up. Moves no byte of the program's; for output
-/// and tests. Parameters give the f32 values that the kernels multiply with.
+/// The whole tensor in C order, as on one device: shards put together, pending sums added up. Moves no byte of the
+/// program's; for output and tests. Parameters give the f32 values that the kernels multiply with.
 template <AnyTensor X>
 auto to_vector(const X& x) {
   using T = typename X::value_type;

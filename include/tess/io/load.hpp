@@ -1,5 +1,5 @@
-// load: a leaf of a checkpoint into a tensor, shard by shard, straight from the mapped file into the device's own
-// order. SPDX-License-Identifier: Apache-2.0
+// load: a leaf of a checkpoint into a tensor, shard by shard, from the mapped file straight into the device's order.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -103,13 +103,15 @@ void load(Host& dev, ShardedTensor<packed<E>, S, M, P, Host>& x, const Leaf& lea
   x = X(extents, host::Storage<packed<E>>(std::move(shards)));
 }
 
-/// Fills an embedding [V, D]: packed as bf16 for the head; lookups of an f32 leaf read the mapped file, which stays open.
+/// Fills an embedding [V, D]: packed as bf16 for the head; lookups of an f32 leaf read the mapped file, which stays
+/// open.
 template <class S, class M, class P>
 void load(Host& dev, ShardedTensor<table<bf16>, S, M, P, Host>& x, const Leaf& leaf, const std::string& name) {
   using X = ShardedTensor<table<bf16>, S, M, P, Host>;
   const ArrayView& w = leaf.weight;
   const auto extents = detail::checked_extents(x, w, name);
-  if (leaf.scales || (w.dtype != DType::f32 && w.dtype != DType::bf16)) fail(name, ": expected f32 or bf16, found ", describe(w));
+  if (leaf.scales || (w.dtype != DType::f32 && w.dtype != DType::bf16))
+    fail(name, ": expected f32 or bf16, found ", describe(w));
   const auto size = static_cast<index_t>(size_of(w.dtype));
   const index_t stride = extents[1] * size;
   auto shards = detail::per_distinct_slice<X>(extents, [&](const auto& slice) {

@@ -75,14 +75,16 @@ constexpr PerLayer<States> per_layer(States& states) {
 /// N equal blocks (one type to compile, however many): x -> block(x), N times. N may be dyn. The block keeps x's type.
 template <index_t N, class Block>
 struct Repeat {
-  using Blocks = std::conditional_t<N == dyn, std::vector<Block>, std::array<Block, N == dyn ? 1 : static_cast<std::size_t>(N)>>;
+  using Blocks =
+      std::conditional_t<N == dyn, std::vector<Block>, std::array<Block, N == dyn ? 1 : static_cast<std::size_t>(N)>>;
   Blocks blocks{};
 
   template <class D, class X, class... Args>
   constexpr X operator()(D& dev, const X& in, const Args&... args) const {
     X x = in;
-    dev.repeat(static_cast<index_t>(blocks.size()),
-               [&](index_t i) { x = blocks[static_cast<std::size_t>(i)](dev, x, pick(static_cast<std::size_t>(i), args)...); });
+    dev.repeat(static_cast<index_t>(blocks.size()), [&](index_t i) {
+      x = blocks[static_cast<std::size_t>(i)](dev, x, pick(static_cast<std::size_t>(i), args)...);
+    });
     return x;
   }
   /// `scope` plus the number of the block: "…/decoder_layer_" -> "…/decoder_layer_0".

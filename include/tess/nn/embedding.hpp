@@ -7,7 +7,8 @@
 
 namespace tess::nn {
 
-/// table [V, D] (element type table<bf16>). ids i32 [B, T] -> f32 [B, T, D]; an axis on D gives a column shard, an axis on V a pending sum (ops/take.hpp).
+/// table [V, D] (element type table<bf16>). ids i32 [B, T] -> f32 [B, T, D]; an axis on D gives a column shard, an axis
+/// on V a pending sum (ops/take.hpp).
 template <AnyTensor Rows>
 struct Embedding {
   Rows table{};

@@ -1,4 +1,4 @@
-// GatedFeedForward: activation(x·gate) ⊙ (x·up), then down; for plain tokens a dense block, for grouped tokens the experts of a MoE.
+// GatedFeedForward: activation(x·gate) ⊙ (x·up), then down; a dense block, or the experts of a mixture.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "activations.hpp"
@@ -6,10 +6,10 @@
 
 namespace tess::nn {
 
-/// x [..., D] -> f32 [..., D] P<b', n, Partial<f>>, for gate and up P<d, f> and down P<f, n>: the caller finishes the sum.
-/// For rows grouped by expert (ops/experts.hpp) the weights are [E, D, F] and [E, F, D].
-/// The hidden layer is f32. Bytes: where d is a mesh axis, x moves to it (plain tokens; grouped rows must lie so already) and the two
-/// hidden sums are finished; none otherwise. Source: Shazeer, arXiv 2002.05202.
+/// x [..., D] -> f32 [..., D] P<b', n, Partial<f>>, for gate and up P<d, f> and down P<f, n>: the caller finishes the
+/// sum. For rows grouped by expert (ops/experts.hpp) the weights are [E, D, F] and [E, F, D].
+/// The hidden layer is f32. Bytes: where d is a mesh axis, x moves to it (plain tokens; grouped rows must lie so
+/// already) and the two hidden sums are finished; none otherwise. Source: Shazeer, arXiv 2002.05202.
 template <class Gate, class Up, class Down, class Activation = Silu>
 struct GatedFeedForward {
   Gate gate{};
@@ -44,7 +44,8 @@ struct GatedFeedForward {
     const auto g = reduce(dev, gate(dev, x));
     const auto u = reduce(dev, up(dev, x));
     const auto act = activation;
-    return map<f32>(dev, [act](f32 a, f32 b) { return act(a) * b; }, g, u);
+    return map<f32>(
+        dev, [act](f32 a, f32 b) { return act(a) * b; }, g, u);
   }
 };
 

@@ -50,12 +50,14 @@ struct projected {
 };
 }  // namespace detail
 
-/// The spec of `project(dev, linear, x)`: x's batch dimensions as they were (but for axes of N), the weight's N last, nothing pending.
+/// The spec of `project(dev, linear, x)`: x's batch dimensions as they were (but for axes of N), the weight's N last,
+/// nothing pending.
 template <class X, class W>
 using projected_spec = spec_type<typename X::mesh, detail::projected<X, W>>;
 
-/// linear(x) from any spec of x to `Out`: x goes to the spec that the weight contracts with, the product's sum is finished into Out.
-/// The weight stays where it lies. Bytes: what `reshard_plan` says of the two transitions; none where the specs already agree.
+/// linear(x) from any spec of x to `Out`: x goes to the spec that the weight contracts with, the product's sum is
+/// finished into Out. The weight stays where it lies. Bytes: what `reshard_plan` says of the two transitions; none
+/// where the specs already agree.
 template <AnySpec Out, class D, class L, AnyTensor X>
 constexpr auto project(D& dev, const L& linear, const X& x) {
   using W = decltype(linear.weight);

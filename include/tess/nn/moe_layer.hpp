@@ -15,8 +15,8 @@ constexpr index_t declared_experts() {
 }
 }  // namespace detail
 
-/// x [B, T, D] -> f32 [B, T, D], a pending sum where the experts leave one: the weighted sum of the experts' outputs is linear and is taken
-/// on the parts, so that one row a token, not k, crosses devices. The caller finishes it.
+/// x [B, T, D] -> f32 [B, T, D], a pending sum where the experts leave one: the weighted sum of the experts' outputs is
+/// linear and is taken on the parts, so that one row a token, not k, crosses devices. The caller finishes it.
 /// `Experts` is any network over grouped rows (ops/experts.hpp) with `input_spec<X>`, such as GatedFeedForward.
 /// Source: Shazeer et al., arXiv 1701.06538; dropless as in MegaBlocks, arXiv 2211.15841.
 template <class R, class Experts>

@@ -16,21 +16,22 @@ struct Heads {
                 "[attention] the number of query heads is a multiple of the number of key/value heads");
 };
 
-/// What a layer remembers of the tokens it has seen: keys (rotated) and values, [S, C, HK, D] for S sequences of up to C tokens; bf16,
-/// or f32 where nothing may be rounded.
+/// What a layer remembers of the tokens it has seen: keys (rotated) and values, [S, C, HK, D] for S sequences of up to
+/// C tokens; bf16, or f32 where nothing may be rounded.
 template <AnyTensor C>
 struct KVCache {
   using value_type = typename C::value_type;
   C keys{}, values{};
 };
 
-/// x [B, T, E] P<b, None, *> -> f32 [B, T, E] P<b', None, n, Partial<k>>, where w_o is P<k, n>: the caller finishes the sum into the
-/// spec it wants. Weights: query [E, HQ·D], key and value [E, HK·D] P<e, h>, linear [HQ·D, E] P<h, n>; heads are sharded over h, whole
-/// heads a device. The cache is P<b, None, h, None>.
-/// Bytes: x to P<.., e>, the projections' sums over e, and the batch to w_o's axes; none of them on a mesh that shards only heads.
-/// Keys and values are rounded once, into the cache's type; everything else stays in f32.
+/// x [B, T, E] P<b, None, *> -> f32 [B, T, E] P<b', None, n, Partial<k>>, where w_o is P<k, n>: the caller finishes the
+/// sum into the spec it wants. Weights: query [E, HQ·D], key and value [E, HK·D] P<e, h>, linear [HQ·D, E] P<h, n>;
+/// heads are sharded over h, whole heads a device. The cache is P<b, None, h, None>.
+/// Bytes: x to P<.., e>, the projections' sums over e, and the batch to w_o's axes; none of them on a mesh that shards
+/// only heads. Keys and values are rounded once, into the cache's type; everything else stays in f32.
 /// Options: scale and cap (cap · tanh(score / cap), 0 for none).
-/// Source: Vaswani et al., arXiv 1706.03762; Ainslie et al., arXiv 2305.13245; Grok-1's model.py, class MultiHeadAttention.
+/// Source: Vaswani et al., arXiv 1706.03762; Ainslie et al., arXiv 2305.13245; Grok-1's model.py, class
+/// MultiHeadAttention.
 template <class H, class Query, class Key, class Value, class Output, class Rotary = RotaryEmbedding<>>
 struct MultiHeadAttention {
   Query query{};
@@ -49,8 +50,9 @@ struct MultiHeadAttention {
     const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in), key_value_heads);
     append_to_cache(dev, cache.keys, cast<typename Cache::value_type>(dev, rotary(dev, k, rows)), rows);
     const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in), query_heads);
-    const auto mixed = attention<f32>(dev, rotary(dev, q, rows), cache.keys, cache.values, rows, options);  // [B, T, HQ, D]
-    const auto joined = merge<2>(mixed);                                                                       // [B, T, HQ·D]
+    const auto mixed =
+        attention<f32>(dev, rotary(dev, q, rows), cache.keys, cache.values, rows, options);  // [B, T, HQ, D]
+    const auto joined = merge<2>(mixed);                                                     // [B, T, HQ·D]
     return linear(dev, reshard<contracting_spec<decltype(joined), decltype(linear.weight)>>(dev, joined));
   }
 

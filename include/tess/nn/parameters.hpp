@@ -1,4 +1,4 @@
-// Scope: the path of a parameter, as a layer names it; every layer offers `parameters(scope, f)`, which calls f(path, tensor).
+// Scope: the path of a parameter; every layer offers `parameters(scope, f)`, which calls f(path, tensor).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <string>

@@ -6,7 +6,8 @@
 
 namespace tess::nn {
 
-/// x [..., D] -> Y [..., D] under x's spec; scale f32 [D]. Statistics in f32. Where D is sharded, one all-reduce of an f32 a row.
+/// x [..., D] -> Y [..., D] under x's spec; scale f32 [D]. Statistics in f32. Where D is sharded, one all-reduce of an
+/// f32 a row.
 /// Source: Zhang and Sennrich, arXiv 1910.07467.
 template <AnyTensor Scale, class Y = f32>
 struct RMSNorm {

@@ -41,8 +41,9 @@ struct SoftmaxTopK {
   }
 };
 
-/// x [B, T, D] -> routes of k experts a token: f32 logits x·w with w f32 [D, E], then the policy `Choose` on every row of logits.
-/// x P<b, None, d> for w P<d, None> -> routes P<b, None, None>; a sum over d is finished by an all-reduce of the logits.
+/// x [B, T, D] -> routes of k experts a token: f32 logits x·w with w f32 [D, E], then the policy `Choose` on every row
+/// of logits. x P<b, None, d> for w P<d, None> -> routes P<b, None, None>; a sum over d is finished by an all-reduce of
+/// the logits.
 template <AnyTensor W, class Choose = SoftmaxTopK<>>
 struct Router {
   static constexpr index_t experts = tess::detail::static_extent<typename W::shape>(1);

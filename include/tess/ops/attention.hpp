@@ -1,12 +1,12 @@
-// Attention over a key/value cache: rotary embedding by position, writing to the cache, and softmax(q·k)·v without a [T, T] matrix.
+// Attention over a key/value cache: rotary positions, writing to the cache, and softmax(q·k)·v, blockwise.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "elementwise.hpp"
 
 namespace tess {
 
-/// Row b of a batch is `count` new tokens of one sequence, which lives in cache row `slot` and already holds `start` tokens.
-/// Tokens of the row beyond `count` are padding: they are computed, but seen by nobody and written nowhere.
+/// Row b of a batch is `count` new tokens of one sequence, which lives in cache row `slot` and already holds `start`
+/// tokens. Tokens of the row beyond `count` are padding: they are computed, but seen by nobody and written nowhere.
 struct Segment {
   index_t slot = 0, start = 0, count = 0;
 };
@@ -34,8 +34,9 @@ struct AttentionOptions {
 
 template <class Query, class Key>
 struct heads_are_sharded_differently {
-  static_assert(detail::always_false<Query>, "[attention] queries, keys and values must lie with batch and heads sharded alike and with "
-                                             "sequence and head width unsharded: reshard<> the projections");
+  static_assert(detail::always_false<Query>,
+                "[attention] queries, keys and values must lie with batch and heads sharded alike and with "
+                "sequence and head width unsharded: reshard<> the projections");
   static constexpr bool ok = true;
 };
 
@@ -50,23 +51,25 @@ inline constexpr bool attention_is_local =
 template <class Q, class C>
 constexpr void check_segments(const Q& q, const C& cache, Segments rows) {
   const index_t groups = parts<typename Q::mesh>(Q::sharding[0]);
-  if (rows.size() != q.extent(0)) fail("[attention] ", rows.size(), " segments describe a batch of ", q.extent(0), " rows");
+  if (rows.size() != q.extent(0))
+    fail("[attention] ", rows.size(), " segments describe a batch of ", q.extent(0), " rows");
   for (index_t b = 0; b < rows.size(); ++b) {
     const Segment s = rows[b];
     if (s.count < 0 || s.count > q.extent(1))
       fail("[attention] row ", b, " has ", s.count, " new tokens, but the batch holds ", q.extent(1), " a row");
-    if (s.slot < 0 || s.slot >= cache.extent(0) ||
-        s.slot / (cache.extent(0) / groups) != b / (q.extent(0) / groups))
-      fail("[attention] row ", b, " uses cache slot ", s.slot, ", which is not among the slots of its devices (", cache.extent(0),
-           " slots in ", groups, " parts)");
+    if (s.slot < 0 || s.slot >= cache.extent(0) || s.slot / (cache.extent(0) / groups) != b / (q.extent(0) / groups))
+      fail("[attention] row ", b, " uses cache slot ", s.slot, ", which is not among the slots of its devices (",
+           cache.extent(0), " slots in ", groups, " parts)");
     if (s.start < 0 || s.start + s.count > cache.extent(1))
-      fail("[attention] row ", b, " would grow to ", s.start + s.count, " tokens, but the cache holds ", cache.extent(1));
+      fail("[attention] row ", b, " would grow to ", s.start + s.count, " tokens, but the cache holds ",
+           cache.extent(1));
   }
 }
 }  // namespace detail
 
 /// Rotary position embedding over the last dimension, half-split (NeoX): x·cos + rotate_half(x)·sin with the angle
-/// position / base^(2i / D). x [B, T, H, D]; token t of row b stands at rows[b].start + t. Computed in f32, rounded once to Y.
+/// position / base^(2i / D). x [B, T, H, D]; token t of row b stands at rows[b].start + t. Computed in f32, rounded
+/// once to Y.
 /// Source: Su et al., arXiv 2104.09864; Grok-1's model.py, class RotaryEmbedding.
 template <class Y, class D, AnyTensor X>
 constexpr auto rotary(D& dev, const X& x, Segments rows, f32 base) {
@@ -78,22 +81,28 @@ constexpr auto rotary(D& dev, const X& x, Segments rows, f32 base) {
   return y;
 }
 
-/// Writes x [B, T, H, D] to cache [S, C, H, D] at the rows' slots and positions. In place; rows beyond `count` are not written.
+/// Writes x [B, T, H, D] to cache [S, C, H, D] at the rows' slots and positions. In place; rows beyond `count` are not
+/// written.
 template <class D, AnyTensor C, AnyTensor X>
 constexpr void append_to_cache(D& dev, C& cache, const X& x, Segments rows) {
-  static_assert(detail::holds_or<(detail::attention_is_local<X, C>), heads_are_sharded_differently<lhs<typename X::spec>, rhs<typename C::spec>>>::ok);
+  static_assert(detail::holds_or<(detail::attention_is_local<X, C>),
+                                 heads_are_sharded_differently<lhs<typename X::spec>, rhs<typename C::spec>>>::ok);
   detail::check_segments(x, cache, rows);
   dev.append_to_cache(cache, x, rows);
 }
 
-/// q [B, T, HQ, D], keys and values [S, C, HK, D] -> Y [B, T, HQ, D]. Query t of row b stands at start + t and sees the cache
-/// positions 0 ... start + t of its slot. HQ is a multiple of HK; query head h uses key head h / (HQ / HK). Softmax in f32, blockwise.
+/// q [B, T, HQ, D], keys and values [S, C, HK, D] -> Y [B, T, HQ, D]. Query t of row b stands at start + t and sees the
+/// cache positions 0 ... start + t of its slot. HQ is a multiple of HK; query head h uses key head h / (HQ / HK).
+/// Softmax in f32, blockwise.
 /// P<b, None, h, None> for all three -> the same; nothing moves.
-/// Source: Ainslie et al., arXiv 2305.13245 (grouped queries); Milakov and Gimelshein, arXiv 1805.02867 (online softmax).
+/// Source: Ainslie et al., arXiv 2305.13245 (grouped queries); Milakov and Gimelshein, arXiv 1805.02867 (online
+/// softmax).
 template <class Y, class D, AnyTensor Q, AnyTensor K, AnyTensor V>
 constexpr auto attention(D& dev, const Q& q, const K& keys, const V& values, Segments rows, AttentionOptions options) {
-  static_assert(detail::holds_or<(detail::attention_is_local<Q, K>), heads_are_sharded_differently<lhs<typename Q::spec>, rhs<typename K::spec>>>::ok);
-  static_assert(detail::holds_or<(detail::attention_is_local<Q, V>), heads_are_sharded_differently<lhs<typename Q::spec>, rhs<typename V::spec>>>::ok);
+  static_assert(detail::holds_or<(detail::attention_is_local<Q, K>),
+                                 heads_are_sharded_differently<lhs<typename Q::spec>, rhs<typename K::spec>>>::ok);
+  static_assert(detail::holds_or<(detail::attention_is_local<Q, V>),
+                                 heads_are_sharded_differently<lhs<typename Q::spec>, rhs<typename V::spec>>>::ok);
   detail::check_segments(q, keys, rows);
   if (q.extent(2) % keys.extent(2) != 0)
     fail("[attention] ", q.extent(2), " query heads are not a multiple of ", keys.extent(2), " key heads");

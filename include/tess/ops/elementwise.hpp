@@ -9,7 +9,8 @@ namespace tess {
 
 template <class Lhs, class Rhs>
 struct operands_are_sharded_differently {
-  static_assert(detail::always_false<Lhs>, "[elementwise] operands must be sharded alike: reshard<> one of them to the other's spec");
+  static_assert(detail::always_false<Lhs>,
+                "[elementwise] operands must be sharded alike: reshard<> one of them to the other's spec");
   static constexpr bool ok = true;
 };
 template <class Lhs, class Rhs>
@@ -19,13 +20,15 @@ struct operand_shapes_differ {
 };
 template <class Spec>
 struct function_of_a_pending_sum {
-  static_assert(detail::always_false<Spec>, "[elementwise] the operand is still Partial, and f(a + b) is not f(a) + f(b): reduce() or "
-                                            "reshard<> it first");
+  static_assert(detail::always_false<Spec>,
+                "[elementwise] the operand is still Partial, and f(a + b) is not f(a) + f(b): reduce() or "
+                "reshard<> it first");
   static constexpr bool ok = true;
 };
 template <class Spec, class Dim>
 struct rows_are_not_whole {
-  static_assert(detail::always_false<Spec>, "[rows] a function of whole rows needs the last dimension unsharded: gather<> it first");
+  static_assert(detail::always_false<Spec>,
+                "[rows] a function of whole rows needs the last dimension unsharded: gather<> it first");
   static constexpr bool ok = true;
 };
 
@@ -41,7 +44,8 @@ template <class X, class O>
 constexpr auto map_fact_of() {
   if constexpr (!std::is_same_v<typename X::mesh, typename O::mesh>)
     return std::type_identity<operands_live_on_different_meshes<lhs<typename X::mesh>, rhs<typename O::mesh>>>{};
-  else if constexpr (X::sharding.partial) return std::type_identity<function_of_a_pending_sum<spec<typename X::spec>>>{};
+  else if constexpr (X::sharding.partial)
+    return std::type_identity<function_of_a_pending_sum<spec<typename X::spec>>>{};
   else if constexpr (!shapes_agree<X, O>())
     return std::type_identity<operand_shapes_differ<lhs<typename X::shape>, rhs<typename O::shape>>>{};
   else if constexpr (!(X::sharding == O::sharding))
@@ -69,8 +73,8 @@ constexpr void check_equal_extents(const X& x, const O& o) {
 }
 }  // namespace detail
 
-/// y[i] = f(x[i], others[i]...), elements widened to f32 for f and rounded once to Y. All operands have one shape and one spec,
-/// which the result keeps. f is called on values and must not keep state. Refused on a pending sum.
+/// y[i] = f(x[i], others[i]...), elements widened to f32 for f and rounded once to Y. All operands have one shape and
+/// one spec, which the result keeps. f is called on values and must not keep state. Refused on a pending sum.
 template <class Y, class D, class F, AnyTensor X, AnyTensor... Others>
 constexpr auto map(D& dev, F f, const X& x, const Others&... others) {
   static_assert(detail::map_fact<X, X>::ok);
@@ -91,15 +95,19 @@ constexpr auto map(D& dev, F f, const X& x, const Others&... others) {
 template <class Y, class D, AnyTensor X>
 constexpr auto cast(D& dev, const X& x) {
   if constexpr (std::is_same_v<Y, typename X::value_type>) return x;
-  else return map<Y>(dev, [](f32 v) { return v; }, x);
+  else
+    return map<Y>(
+        dev, [](f32 v) { return v; }, x);
 }
 
 template <class D, AnyTensor A, AnyTensor B>
 constexpr auto add(D& dev, const A& a, const B& b) {
-  return map<typename A::value_type>(dev, [](f32 u, f32 v) { return u + v; }, a, b);
+  return map<typename A::value_type>(
+      dev, [](f32 u, f32 v) { return u + v; }, a, b);
 }
 
-/// x [..., N] + bias [N] on every row; the bias is sharded as x's last dimension. Refused on a pending sum, which would add it often.
+/// x [..., N] + bias [N] on every row; the bias is sharded as x's last dimension. Refused on a pending sum, which would
+/// add it often.
 template <class D, AnyTensor X, AnyTensor B>
 constexpr X add_bias(D& dev, const X& x, const B& bias) {
   static_assert(detail::map_fact<X, X>::ok);
@@ -118,8 +126,9 @@ template <class D, AnyTensor X, class Last>
 constexpr auto select_token(D& dev, const X& x, Last last) {
   static_assert(X::rank == 3, "[select_token] x is [batch, tokens, width]");
   static_assert(X::sharding[1].count == 0, "[select_token] the tokens of a row must lie on one device");
-  using R = with_shape<X, Shape<detail::static_extent<typename X::shape>(0), 1, detail::static_extent<typename X::shape>(2)>,
-                       typename X::spec>;
+  using R =
+      with_shape<X, Shape<detail::static_extent<typename X::shape>(0), 1, detail::static_extent<typename X::shape>(2)>,
+                 typename X::spec>;
   R y = make<R>(dev, Extents<typename R::shape>::from({x.extent(0), 1, x.extent(2)}));
   dev.select_token(y, x, last);
   return y;

@@ -62,9 +62,9 @@ struct combined_spec {
 template <class G>
 concept AnyGrouped = detail::is_grouped<std::remove_cv_t<G>>;
 
-/// logits f32 [B, T, E] -> the k experts of every token. `choose(logits, experts, weights)` is called on one row at a time with spans
-/// of E, k and k; it is the routing policy (nn/router.hpp). A policy that takes four arguments is told the number of the token on its
-/// device first. E unsharded.
+/// logits f32 [B, T, E] -> the k experts of every token. `choose(logits, experts, weights)` is called on one row at a
+/// time with spans of E, k and k; it is the routing policy (nn/router.hpp). A policy that takes four arguments is told
+/// the number of the token on its device first. E unsharded.
 template <class D, class Choose, AnyTensor Logits>
 constexpr auto route(D& dev, const Logits& logits, index_t k, Choose choose) {
   static_assert(Logits::rank == 3, "[route] logits are [batch, tokens, experts]");
@@ -87,7 +87,8 @@ constexpr auto dispatch(D& dev, const X& x, const R& routes, index_t experts) {
   using Ids = decltype(routes.experts);
   static_assert(X::rank == 3, "[dispatch] x is [batch, tokens, width]");
   static_assert(detail::map_fact<X, X>::ok);
-  static_assert(detail::holds_or<(X::sharding[0] == Ids::sharding[0] && X::sharding[1].count == 0), operands_are_sharded_differently<lhs<typename X::spec>, rhs<typename Ids::spec>>>::ok);
+  static_assert(detail::holds_or<(X::sharding[0] == Ids::sharding[0] && X::sharding[1].count == 0),
+                                 operands_are_sharded_differently<lhs<typename X::spec>, rhs<typename Ids::spec>>>::ok);
   using Rows = ShardedTensor<typename X::value_type, Shape<dyn, detail::static_extent<typename X::shape>(2)>, M,
                              spec_type<M, detail::grouped_spec<X>>, D>;
   using Index = ShardedTensor<i32, Shape<dyn>, M, spec_type<M, detail::token_spec<X>>, D>;
@@ -100,17 +101,20 @@ constexpr auto dispatch(D& dev, const X& x, const R& routes, index_t experts) {
   return g;
 }
 
-/// rows of expert e · w[e] [K, N]: the typing rule of matmul, with w [E, K, N] and E unsharded. Only routed experts are computed.
+/// rows of expert e · w[e] [K, N]: the typing rule of matmul, with w [E, K, N] and E unsharded. Only routed experts are
+/// computed.
 template <class Y = f32, class D, AnyGrouped G, AnyTensor W>
 constexpr auto matmul(D& dev, const G& g, const W& w) {
   using X = decltype(g.rows);
   static_assert(W::rank == 3, "[matmul] the weights of experts are [E, K, N]");
-  static_assert(W::sharding[0].count == 0, "[matmul] experts sharded over a mesh axis need tokens dispatched over that axis first");
+  static_assert(W::sharding[0].count == 0,
+                "[matmul] experts sharded over a mesh axis need tokens dispatched over that axis first");
   static_assert(detail::matmul_fact<X, W>::ok);
   using S = Shape<dyn, detail::static_extent<typename W::shape>(2)>;
   using R = ShardedTensor<Y, S, typename X::mesh, spec_type<typename X::mesh, detail::matmul_result<X, W>>, D>;
   if (g.rows.extent(1) != w.extent(1))
-    fail("[matmul] contracted_extents_differ: the rows have extent ", g.rows.extent(1), ", the experts' weights ", w.extent(1));
+    fail("[matmul] contracted_extents_differ: the rows have extent ", g.rows.extent(1), ", the experts' weights ",
+         w.extent(1));
   R y = make<R>(dev, Extents<S>::from({g.rows.extent(0), w.extent(2)}));
   dev.grouped_matmul(y, g.rows, w, g.offsets);
   return Grouped<R, decltype(g.positions), decltype(g.offsets)>{y, g.positions, g.offsets};
@@ -123,7 +127,8 @@ constexpr auto regroup(R rows, const G& g) {
 }
 }  // namespace detail
 
-/// Elementwise functions, casts and the verbs act on the rows. A reshard may not move rows between devices: they are grouped there.
+/// Elementwise functions, casts and the verbs act on the rows. A reshard may not move rows between devices: they are
+/// grouped there.
 template <class Y, class D, class F, AnyGrouped G, AnyGrouped... Others>
 constexpr auto map(D& dev, F f, const G& g, const Others&... others) {
   return detail::regroup(map<Y>(dev, f, g.rows, others.rows...), g);

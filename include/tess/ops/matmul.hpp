@@ -1,4 +1,4 @@
-// matmul: x [..., K] times w [K, N]. Its typing rule: contracted dimensions are sharded alike, and the sum over shards stays pending.
+// matmul: x [..., K] times w [K, N]. Contracted dimensions are sharded alike, and the sum over shards stays pending.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "../device/device.hpp"
@@ -7,20 +7,23 @@ namespace tess {
 
 template <class Lhs, class Rhs>
 struct contracted_extents_differ {
-  static_assert(detail::always_false<Lhs>, "[matmul] the last dimension of the left operand and the first of the right one have "
-                                           "different extents");
+  static_assert(detail::always_false<Lhs>,
+                "[matmul] the last dimension of the left operand and the first of the right one have "
+                "different extents");
   static constexpr bool ok = true;
 };
 template <class Lhs, class Rhs>
 struct contracted_dimensions_are_sharded_differently {
-  static_assert(detail::always_false<Lhs>, "[matmul] the contracted dimensions are sharded differently: reshard<> the left operand to "
-                                           "contracting_spec<X, W>, or the right one");
+  static_assert(detail::always_false<Lhs>,
+                "[matmul] the contracted dimensions are sharded differently: reshard<> the left operand to "
+                "contracting_spec<X, W>, or the right one");
   static constexpr bool ok = true;
 };
 template <class Operand>
 struct operand_is_still_partial {
-  static_assert(detail::always_false<Operand>, "[matmul] an operand is still Partial, and a product of a pending sum is not the pending "
-                                               "sum of products: reduce() or reshard<> it first");
+  static_assert(detail::always_false<Operand>,
+                "[matmul] an operand is still Partial, and a product of a pending sum is not the pending "
+                "sum of products: reduce() or reshard<> it first");
   static constexpr bool ok = true;
 };
 template <class Lhs, class Rhs>
@@ -30,8 +33,9 @@ struct operands_live_on_different_meshes {
 };
 template <class Lhs, class Rhs>
 struct result_would_use_a_mesh_axis_twice {
-  static_assert(detail::always_false<Lhs>, "[matmul] a mesh axis shards a free dimension of the left operand and a dimension of the right "
-                                           "one: reshard<> the left operand to contracting_spec<X, W>");
+  static_assert(detail::always_false<Lhs>,
+                "[matmul] a mesh axis shards a free dimension of the left operand and a dimension of the right "
+                "one: reshard<> the left operand to contracting_spec<X, W>");
   static constexpr bool ok = true;
 };
 
@@ -121,23 +125,27 @@ struct contracting {
 template <class X, class W>
 concept MatmulCompatible = AnyTensor<X> && AnyTensor<W> && std::is_same_v<detail::matmul_fact<X, W>, nothing_wrong>;
 
-/// The spec in which X can be multiplied with W where it lies: its last dimension as W's contracted one, no axis of W elsewhere.
-/// `matmul(dev, reshard<contracting_spec<X, W>>(dev, x), w)` moves activations and leaves weights at rest (2-D weight-stationary).
+/// The spec in which X can be multiplied with W where it lies: its last dimension as W's contracted one, no axis of W
+/// elsewhere. `matmul(dev, reshard<contracting_spec<X, W>>(dev, x), w)` moves activations and leaves weights at rest
+/// (2-D weight-stationary).
 template <AnyTensor X, AnyTensor W>
 using contracting_spec = spec_type<typename X::mesh, detail::contracting<X, W>>;
 
 /// x [..., K] · w [K, N] -> Y [..., N]. No bytes move.
 ///   P<b..., k> · P<k, n> -> P<b..., n, Partial<k>>; without an axis on K there is no Partial.
-/// X is f32 or bf16; W is f32, bf16, q8, plain or packed; sums are taken in f32, and Y (f32) is rounded once if it is bf16.
+/// X is f32 or bf16; W is f32, bf16, q8, plain or packed; sums are taken in f32, and Y (f32) is rounded once if it is
+/// bf16.
 template <class Y = f32, class D, AnyTensor X, AnyTensor W>
 constexpr auto matmul(D& dev, const X& x, const W& w) {
   static_assert(detail::matmul_fact<X, W>::ok);
-  static_assert(W::rank == 2, "[matmul] the right operand is [K, N]; experts [E, K, N] are for grouped tokens (ops/experts.hpp)");
+  static_assert(W::rank == 2,
+                "[matmul] the right operand is [K, N]; experts [E, K, N] are for grouped tokens (ops/experts.hpp)");
   if constexpr (!MatmulCompatible<X, W>) {
     return x;
   } else {
     using S = detail::with_last<typename X::shape, detail::static_extent<typename W::shape>(1)>;
-    using R = ShardedTensor<Y, S, typename X::mesh, spec_type<typename X::mesh, detail::matmul_result<X, W>>, typename X::device>;
+    using R = ShardedTensor<Y, S, typename X::mesh, spec_type<typename X::mesh, detail::matmul_result<X, W>>,
+                            typename X::device>;
     if (x.extent(X::rank - 1) != w.extent(0))
       fail("[matmul] contracted_extents_differ: the left operand's last dimension has extent ", x.extent(X::rank - 1),
            ", the right operand's first ", w.extent(0));

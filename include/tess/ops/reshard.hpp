@@ -8,8 +8,9 @@ namespace tess {
 
 template <class From, class To>
 struct a_sum_cannot_be_undone {
-  static_assert(detail::always_false<From>, "[reshard] the target spec is Partial over an axis over which the source is not: "
-                                            "drop Partial from the target");
+  static_assert(detail::always_false<From>,
+                "[reshard] the target spec is Partial over an axis over which the source is not: "
+                "drop Partial from the target");
   static constexpr bool ok = true;
 };
 
@@ -53,8 +54,8 @@ constexpr auto run_plan(D& dev, const X& x) {
 }  // namespace detail
 
 /// The same values under another spec. Any spec to any other, except that a finished sum cannot become Partial.
-/// The collectives are `reshard_plan<shape, from, to, mesh>`, known to the compiler; when nothing moves, no byte is copied.
-/// (JAX: jax.reshard; Grok-1's model.py: with_sharding_constraint, which moves data too.)
+/// The collectives are `reshard_plan<shape, from, to, mesh>`, known to the compiler; when nothing moves, no byte is
+/// copied. (JAX: jax.reshard; Grok-1's model.py: with_sharding_constraint, which moves data too.)
 template <AnySpec To, class D, AnyTensor X>
 constexpr auto reshard(D& dev, const X& x) {
   static_assert(detail::reshard_fact<X, To>::ok);
@@ -93,7 +94,8 @@ struct gathered_spec {
 };
 }  // namespace detail
 
-/// Finishes every pending sum: P<..., Partial<a>> -> P<...>. An all-reduce; to shard the result, reshard to the spec you want.
+/// Finishes every pending sum: P<..., Partial<a>> -> P<...>. An all-reduce; to shard the result, reshard to the spec
+/// you want.
 template <class D, AnyTensor X>
 constexpr auto reduce(D& dev, const X& x) {
   return reshard<spec_type<typename X::mesh, detail::reduced_spec<X>>>(dev, x);

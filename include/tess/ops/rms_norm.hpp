@@ -1,4 +1,4 @@
-// rms_norm: x · rsqrt(mean(x²) + eps) · scale over the last dimension, which may be sharded: then one small sum crosses devices.
+// rms_norm over the last dimension; where that is sharded, one small sum crosses devices.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "elementwise.hpp"
@@ -34,7 +34,8 @@ template <class Y, class D, AnyTensor X, AnyTensor Scale>
 constexpr auto rms_norm(D& dev, const X& x, const Scale& scale, f32 eps) {
   static_assert(detail::map_fact<X, X>::ok);
   using M = typename X::mesh;
-  using Sums = ShardedTensor<f32, detail::with_last<typename X::shape, 1>, M, spec_type<M, detail::sum_squares_spec<X>>, D>;
+  using Sums =
+      ShardedTensor<f32, detail::with_last<typename X::shape, 1>, M, spec_type<M, detail::sum_squares_spec<X>>, D>;
   Sums partial = make<Sums>(dev, detail::extents_with_last<typename Sums::shape>(x.extents(), 1));
   dev.sum_squares(partial, x);
   const auto sums = reduce(dev, partial);

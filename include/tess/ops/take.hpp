@@ -15,7 +15,8 @@ struct ids_and_table_share_a_mesh_axis {
 };
 
 namespace detail {
-/// ids [B...] of a table [V, D]: P<b...>, P<v, d> -> P<b..., d, Partial<v>>: a device adds zeros for rows it does not hold.
+/// ids [B...] of a table [V, D]: P<b...>, P<v, d> -> P<b..., d, Partial<v>>: a device adds zeros for rows it does not
+/// hold.
 template <class Ids, class Table>
 struct take_spec {
   static constexpr SpecValue value = [] {
@@ -50,8 +51,9 @@ struct contracting_rows {
 };
 }  // namespace detail
 
-/// ids i32 [B...], table [V, D] -> f32 [B..., D], the rows as the checkpoint has them. No bytes move: an axis on V leaves a pending sum,
-/// an axis on D a column shard. An axis may not shard both the ids and the table. Throws Error for an id outside [0, V).
+/// ids i32 [B...], table [V, D] -> f32 [B..., D], the rows as the checkpoint has them. No bytes move: an axis on V
+/// leaves a pending sum, an axis on D a column shard. An axis may not shard both the ids and the table. Throws Error
+/// for an id outside [0, V).
 template <class D, AnyTensor Ids, AnyTensor Table>
 constexpr auto take(D& dev, const Table& table, const Ids& ids) {
   constexpr bool local = !(Ids::sharding.used() & Table::sharding.used());

@@ -16,7 +16,8 @@ namespace tess {
 ///   struct attention_in { static constexpr std::string_view window = "multi_head_attention (query|key|value) w";
 ///                         using spec = P<data, model>; };
 /// It matches a path when consecutive elements anywhere in it match the window, each as Python's re.match(regex + "$").
-/// (So "query|key" anchors only `key` at its end, as in the reference.) Source: xai-org/grok-1 model.py, _match and apply_rules.
+/// (So "query|key" anchors only `key` at its end, as in the reference.) Source: xai-org/grok-1 model.py, _match and
+/// apply_rules.
 template <class... Rule>
 struct PartitionRules {
   static constexpr int size = sizeof...(Rule);
@@ -42,7 +43,9 @@ struct PartitionRules {
   }
 
  private:
-  static constexpr std::string_view head(std::string_view list, char separator) { return list.substr(0, list.find(separator)); }
+  static constexpr std::string_view head(std::string_view list, char separator) {
+    return list.substr(0, list.find(separator));
+  }
 
   static constexpr bool matches_here(std::string_view window, std::string_view path) {
     for (;;) {
@@ -77,8 +80,9 @@ using joined_rules_t = typename joined_rules<A, B>::type;
 
 template <class Path, class Rules>
 struct no_partition_rule_matches {
-  static_assert(detail::always_false<Path>, "[rules] no partition rule matches the path of this parameter: add a rule or mend the path "
-                                            "(the reference would only log it and replicate the parameter)");
+  static_assert(detail::always_false<Path>,
+                "[rules] no partition rule matches the path of this parameter: add a rule or mend the path "
+                "(the reference would only log it and replicate the parameter)");
   static constexpr bool ok = true;
 };
 
@@ -109,7 +113,8 @@ constexpr auto rule_spec() {
 }
 }  // namespace detail
 
-/// The spec that the table gives to a parameter; `Path` is a type with a string `text`. A path without a rule does not compile.
+/// The spec that the table gives to a parameter; `Path` is a type with a string `text`. A path without a rule does not
+/// compile.
 template <class Rules, class Path>
 using spec_for = typename decltype(detail::rule_spec<Rules, Path>())::type;
 

@@ -1,4 +1,4 @@
-// The part of Python's re.match that partition rules use, at compile time: literals, ., [..], (..|..), *, +, ?, \d \w, ^ $.
+// The part of Python's re.match that partition rules use, at compile time.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstdint>
@@ -6,13 +6,14 @@
 
 namespace tess::detail {
 
-/// Works on the set of positions in the text where a match so far may end, one bit each: alternatives are followed at once, without
-/// backtracking.
+/// Works on the set of positions in the text where a match so far may end, one bit each: alternatives are followed at
+/// once, without backtracking.
 class Regex {
  public:
   static constexpr std::size_t max_text = 63;
 
-  /// Python's `re.match(pattern, text) is not None`: anchored at the start only. A text longer than max_text is an error.
+  /// Python's `re.match(pattern, text) is not None`: anchored at the start only. A text longer than max_text is an
+  /// error.
   static constexpr bool match(std::string_view pattern, std::string_view text) {
     if (text.size() > max_text) throw "an element of a parameter's path is longer than 63 characters";
     return Regex(pattern, text).alternatives(1) != 0;
@@ -50,7 +51,8 @@ class Regex {
     const std::size_t end = at_ + 1;
     Ends result = how == '+' ? once : from | once;
     if (how != '?')
-      for (std::size_t i = 0; i <= text_.size(); ++i) {  // each round adds a repetition; no more than the text has characters
+      for (std::size_t i = 0; i <= text_.size();
+           ++i) {  // each round adds a repetition; no more than the text has characters
         at_ = begin;
         result |= atom(result);
       }

@@ -15,26 +15,30 @@ namespace tess {
 template <class Dim, class Extent, class Over, class Into, class Sizes>
 struct dimension_does_not_divide {
   static_assert(detail::always_false<Dim>,
-                "[sharding] a dimension must divide evenly over the mesh axes that shard it: choose one of `sizes_that_work` (pad "
+                "[sharding] a dimension must divide evenly over the mesh axes that shard it: choose one of "
+                "`sizes_that_work` (pad "
                 "explicitly), another axis, or None");
   static constexpr bool ok = true;
 };
 template <class Entry, class M>
 struct mesh_has_no_such_axis {
-  static_assert(detail::always_false<Entry>, "[sharding] the PartitionSpec names an axis that the mesh does not have: "
-                                             "use one of the mesh's axes");
+  static_assert(detail::always_false<Entry>,
+                "[sharding] the PartitionSpec names an axis that the mesh does not have: "
+                "use one of the mesh's axes");
   static constexpr bool ok = true;
 };
 template <class Spec, class M>
 struct mesh_axis_is_used_twice {
-  static_assert(detail::always_false<Spec>, "[sharding] a mesh axis may shard one dimension only, and not also be Partial: "
-                                            "drop it in one place");
+  static_assert(detail::always_false<Spec>,
+                "[sharding] a mesh axis may shard one dimension only, and not also be Partial: "
+                "drop it in one place");
   static constexpr bool ok = true;
 };
 template <class Shape, class Spec>
 struct spec_is_longer_than_the_shape {
-  static_assert(detail::always_false<Shape>, "[sharding] a PartitionSpec has at most one entry per dimension: "
-                                             "drop the surplus entries");
+  static_assert(detail::always_false<Shape>,
+                "[sharding] a PartitionSpec has at most one entry per dimension: "
+                "drop the surplus entries");
   static constexpr bool ok = true;
 };
 
@@ -49,7 +53,7 @@ struct ShardingVerdict {
 template <class S, class M, class... E>
 constexpr ShardingVerdict judge_sharding(P<E...>) {
   const Entry entries[] = {read_entry<M, E>::value..., Entry{}};
-  if (dims_of<P<E...>> > S::rank) return {ShardingFault::too_long};
+  if (dims_of < P < E... >>> S::rank) return {ShardingFault::too_long};
   unsigned seen = 0;
   int d = 0;
   for (int i = 0; i < static_cast<int>(sizeof...(E)); ++i) {
@@ -112,14 +116,15 @@ struct local_or_global {  // recovery after a reported fault: the global shape, 
 };
 template <class S, class Spec, class M>
 struct local_or_global<S, Spec, M, true> {
-  using type = decltype(local_shape_of<S, M, spec_holder<Spec, M, S::rank>>(std::make_integer_sequence<int, S::rank>{}));
+  using type =
+      decltype(local_shape_of<S, M, spec_holder<Spec, M, S::rank>>(std::make_integer_sequence<int, S::rank>{}));
 };
 }  // namespace detail
 
 /// Can a tensor of shape S be sharded as Spec says on mesh M?
 template <class S, class Spec, class M>
-concept Shardable = AnyShape<S> && AnySpec<Spec> && AnyMesh<M> &&
-                    detail::judge_sharding<S, M>(Spec{}).fault == detail::ShardingFault::none;
+concept Shardable = AnyShape<S> && AnySpec<Spec> && AnyMesh<M> && detail::judge_sharding<S, M>(Spec{})
+.fault == detail::ShardingFault::none;
 
 /// Dimension d of the result is d / (product of the axes on it); dyn stays dyn. Source: JAX NamedSharding.shard_shape.
 template <AnyShape S, AnySpec Spec, AnyMesh M>
@@ -130,8 +135,8 @@ template <AnyMesh M>
 constexpr void check_divides(const SpecValue& spec, int d, index_t extent) {
   const index_t k = parts<M>(spec[d]);
   if (extent % k != 0)
-    fail("[sharding] dimension_does_not_divide: dimension ", d, " has extent ", extent, ", which does not divide into ", k,
-         " shards; sizes that work: ", extent / k * k, ", ", (extent / k + 1) * k);
+    fail("[sharding] dimension_does_not_divide: dimension ", d, " has extent ", extent, ", which does not divide into ",
+         k, " shards; sizes that work: ", extent / k * k, ", ", (extent / k + 1) * k);
 }
 
 /// Extents of the shard of one device. Throws Error when a run-time extent does not divide.

@@ -8,8 +8,9 @@ namespace tess {
 
 struct Dry;  // the device that stores nothing (device/dry.hpp): the default, for reasoning about types
 
-/// A handle: copies share the elements, operations make new tensors. On device D it owns the shards of the ranks that live in
-/// this process. The parameter that tells tensors apart, the spec, stands as late as it can, so that compilers print it.
+/// A handle: copies share the elements, operations make new tensors. On device D it owns the shards of the ranks that
+/// live in this process. The parameter that tells tensors apart, the spec, stands as late as it can, so that compilers
+/// print it.
 template <class T, AnyShape S, AnyMesh M, AnySpec Spec, class D = Dry>
 class ShardedTensor {
   static_assert(detail::sharding_fact<S, Spec, M>::ok);
@@ -32,8 +33,10 @@ class ShardedTensor {
 
   /// The same type spelled otherwise: `P<data>` and `P<data, None>`.
   template <AnySpec Other>
-    requires(!std::is_same_v<Spec, Other> && std::is_same_v<normal_form<Other, M, S::rank>, spec>)
-  constexpr ShardedTensor(const ShardedTensor<T, S, M, Other, D>& x) : ShardedTensor(x.extents(), x.storage()) {}
+  requires(!std::is_same_v<Spec, Other> &&
+           std::is_same_v<normal_form<Other, M, S::rank>,
+                          spec>) constexpr ShardedTensor(const ShardedTensor<T, S, M, Other, D>& x)
+      : ShardedTensor(x.extents(), x.storage()) {}
 
   constexpr const Extents<S>& extents() const { return extents_; }                // of the whole
   constexpr const Extents<local_shape>& local_extents() const { return local_; }  // of one shard
@@ -70,7 +73,8 @@ using with_type = ShardedTensor<T, typename X::shape, typename X::mesh, typename
 template <AnyTensor X, AnyShape S, AnySpec Spec>
 using with_shape = ShardedTensor<typename X::value_type, S, typename X::mesh, Spec, typename X::device>;
 
-/// Bytes of a shard with the given extents. Grouped int8 counts its scales (those of G groups along the last dimension but one).
+/// Bytes of a shard with the given extents. Grouped int8 counts its scales (those of G groups along the last dimension
+/// but one).
 template <class T, AnyShape L>
 constexpr index_t bytes_of(const Extents<L>& e) {
   using E = unpacked_t<T>;
@@ -90,7 +94,8 @@ constexpr X make(D& dev, const Extents<typename X::shape>& extents) {
   return X(extents, dev.template allocate<typename X::value_type, typename X::mesh>(local));
 }
 
-/// A tensor that outlives steps of a model, such as a cache: elements are zero, and it does not count among the activations.
+/// A tensor that outlives steps of a model, such as a cache: elements are zero, and it does not count among the
+/// activations.
 template <AnyTensor X, class D>
 constexpr X make_state(D& dev, const Extents<typename X::shape>& extents) {
   const auto local = local_extents<typename X::spec, typename X::mesh>(extents);

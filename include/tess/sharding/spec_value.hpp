@@ -1,4 +1,4 @@
-// SpecValue: a PartitionSpec as a plain constexpr value on one mesh. Types at the API, values inside: every rule computes on these.
+// SpecValue: a PartitionSpec as a plain constexpr value on one mesh. Types at the API, values inside.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <array>
@@ -14,7 +14,8 @@ namespace tess {
 inline constexpr int max_mesh_axes = 6;  // of one mesh
 inline constexpr int max_rank = 6;       // of one tensor
 
-/// The mesh axes (by position) that shard one dimension, major to minor. Packed into one word: compilers evaluate specs by the thousand.
+/// The mesh axes (by position) that shard one dimension, major to minor. Packed into one word: compilers evaluate specs
+/// by the thousand.
 struct DimAxes {
   int count = 0;
   unsigned digits = 0;  // three bits an axis, the major one lowest
@@ -128,7 +129,8 @@ constexpr SpecValue read_spec(P<E...>) {
   return s;
 }
 
-// Back from value to type. Only integers cross the border, because nvcc rejects class-type template arguments in kernels.
+// Back from value to type. Only integers cross the border, because nvcc rejects class-type template arguments in
+// kernels.
 template <class M, int... A>
 struct entry_type {
   using type = Axes<typename M::template axis_name<A>...>;
@@ -172,7 +174,8 @@ auto spec_from(std::integer_sequence<int, D...>) {
 }
 }  // namespace detail
 
-/// The value of a spec on a mesh, at the given rank. Total: unknown axes and surplus entries are skipped (`judge` reports them).
+/// The value of a spec on a mesh, at the given rank. Total: unknown axes and surplus entries are skipped (`judge`
+/// reports them).
 template <AnySpec S, AnyMesh M, int Rank>
 inline constexpr SpecValue spec_value = detail::read_spec<M, Rank>(S{});
 
@@ -194,7 +197,7 @@ using normal_form = spec_type<M, detail::spec_holder<S, M, Rank>>;
 
 /// Do two specs put the same elements on the same devices? (Axes of size 1 do not matter here; in typing they do.)
 template <AnySpec A, AnySpec B, AnyMesh M, int Rank>
-inline constexpr bool same_placement = spec_value<A, M, Rank>.without(trivial_axes<M>()) ==
-                                       spec_value<B, M, Rank>.without(trivial_axes<M>());
+inline constexpr bool same_placement =
+    spec_value<A, M, Rank>.without(trivial_axes<M>()) == spec_value<B, M, Rank>.without(trivial_axes<M>());
 
 }  // namespace tess

@@ -37,7 +37,8 @@ struct bf16 {
 static_assert(sizeof(bf16) == 2 && std::is_trivially_copyable_v<bf16>);
 
 /// A weight `[..., K, N]` of int8 with bf16 scales `[..., G, N]`: w[k, n] = int8[k, n] * scale[k / (K / G), n].
-/// G is any divisor of K (1: one scale a column), or `dyn`. Source: Grok-1's QuantizedWeight8bit (xai-org/grok-1 model.py).
+/// G is any divisor of K (1: one scale a column), or `dyn`. Source: Grok-1's QuantizedWeight8bit (xai-org/grok-1
+/// model.py).
 template <index_t G>
 struct q8 {
   static constexpr index_t groups = G;
@@ -59,7 +60,8 @@ inline constexpr bool is_packed = false;
 template <class T>
 inline constexpr bool is_packed<packed<T>> = true;
 
-/// An embedding `[V, D]`: its rows as the checkpoint has them, for lookups, and packed as T for products with every row.
+/// An embedding `[V, D]`: its rows as the checkpoint has them, for lookups, and packed as T for products with every
+/// row.
 template <class T>
 struct table {
   using element = T;

@@ -1,4 +1,4 @@
-// Shape: the extents of a tensor as a type, each a number or `dyn`; Extents: the same with the run-time numbers filled in.
+// Shape: the extents of a tensor as a type, each a number or `dyn`; Extents: the same with the numbers filled in.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <array>
@@ -45,8 +45,9 @@ class Extents {
 
   /// The dyn extents in order, e.g. `Extents<Shape<dyn, 6144>>{rows}`.
   template <std::convertible_to<index_t>... N>
-    requires(sizeof...(N) == static_cast<std::size_t>(S::dynamic_count) && sizeof...(N) > 0)
-  constexpr explicit Extents(N... sizes) : Extents() {
+  requires(sizeof...(N) == static_cast<std::size_t>(S::dynamic_count) &&
+           sizeof...(N) > 0) constexpr explicit Extents(N... sizes)
+      : Extents() {
     const index_t given[] = {static_cast<index_t>(sizes)...};
     int next = 0;
     for (int d = 0; d < rank; ++d)
@@ -62,7 +63,8 @@ class Extents {
   }
   static constexpr bool agrees(const std::array<index_t, static_cast<std::size_t>(rank)>& all) {
     for (int d = 0; d < rank; ++d)
-      if (detail::static_extent<S>(d) != dyn && detail::static_extent<S>(d) != all[static_cast<std::size_t>(d)]) return false;
+      if (detail::static_extent<S>(d) != dyn && detail::static_extent<S>(d) != all[static_cast<std::size_t>(d)])
+        return false;
     return true;
   }
 

@@ -18,8 +18,9 @@ class View {
 
   /// Static extents may be forgotten, and elements become const.
   template <class U, AnyShape R>
-    requires(std::convertible_to<U (*)[], T (*)[]> && R::rank == S::rank && S::dynamic_count == S::rank)
-  constexpr View(const View<U, R>& other) : data_(other.data()), extents_(Extents<S>::from(other.extents().array())) {}
+  requires(std::convertible_to<U (*)[], T (*)[]>&& R::rank == S::rank &&
+           S::dynamic_count == S::rank) constexpr View(const View<U, R>& other)
+      : data_(other.data()), extents_(Extents<S>::from(other.extents().array())) {}
 
   constexpr T* data() const { return data_; }
   constexpr const Extents<S>& extents() const { return extents_; }
@@ -28,8 +29,7 @@ class View {
 
   /// Element at the given indices, one for each dimension.
   template <std::convertible_to<index_t>... I>
-    requires(sizeof...(I) == static_cast<std::size_t>(S::rank))
-  constexpr T& operator()(I... i) const {
+  requires(sizeof...(I) == static_cast<std::size_t>(S::rank)) constexpr T& operator()(I... i) const {
     index_t at = 0;
     int d = 0;
     ((at = at * extents_[d++] + static_cast<index_t>(i)), ...);
@@ -37,11 +37,7 @@ class View {
   }
 
   /// Row i of a matrix: a pointer to its first element.
-  constexpr T* row(index_t i) const
-    requires(S::rank == 2)
-  {
-    return data_ + i * extents_[1];
-  }
+  constexpr T* row(index_t i) const requires(S::rank == 2) { return data_ + i * extents_[1]; }
 
  private:
   T* data_ = nullptr;

@@ -20,76 +20,6 @@ std::vector<T> wave(index_t n, f64 phase = 0) {
 }
 }  // namespace
 
-TEST_CASE("convert.rounds_to_nearest_even") {
-  const f32 x[] = {1.0f, 1.00390625f, 1.01171875f, -0.1f};
-  bf16 y[4];
-  convert(x, y, 4);
-  CHECK(y[0].bits == 0x3f80);
-  CHECK(y[1].bits == 0x3f80);  // halfway: to even
-  CHECK(y[2].bits == 0x3f82);
-  f32 z[4];
-  convert(y, z, 4);
-  CHECK(z[3] == static_cast<f32>(bf16(-0.1f)));
-}
-
-TEST_CASE("rms_norm_row.equals_float64") {
-  for (const index_t n : {1, 255, 256, 6144, 6145}) {
-    const auto x = wave<bf16>(n), scale = wave<bf16>(n, 1);
-    f64 sum = 0;
-    for (const bf16 value : x) sum += static_cast<f64>(value) * static_cast<f64>(value);
-    CHECK(sum_of_squares(x.data(), n) == doctest::Approx(sum).epsilon(1e-7));
-    std::vector<f32> y(static_cast<std::size_t>(n));
-    rms_norm_row(x.data(), scale.data(), 1e-5f, y.data(), n);
-    for (std::size_t i = 0; i < y.size(); ++i)
-      REQUIRE(static_cast<f64>(y[i]) == doctest::Approx(static_cast<f64>(scale[i]) * static_cast<f64>(x[i]) /
-                                                        std::sqrt(sum / static_cast<f64>(n) + 1e-5))
-                                            .epsilon(1e-6));
-  }
-}
-
-TEST_CASE("gated.multiplies_the_activated_gate") {
-  const auto gate = wave<f32>(300), up = wave<f32>(300, 2);
-  std::vector<f32> y(300);
-  gated<GeluTanh>(gate.data(), up.data(), y.data(), 300);
-  for (std::size_t i = 0; i < 300; ++i) {
-    const f64 x = gate[i];
-    REQUIRE(
-        static_cast<f64>(y[i]) ==
-        doctest::Approx(0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x))) * up[i])
-            .epsilon(2e-6));
-  }
-}
-
-TEST_CASE("softmax_row.sums_to_one_and_shifts") {
-  for (const index_t n : {1, 8, 1000}) {
-    auto x = wave<f32>(n);
-    for (f32& value : x) value += 500.0f;
-    f64 sum = 0;
-    for (const f32 value : x) sum += std::exp(static_cast<f64>(value) - 500.0);
-    softmax_row(x.data(), x.data(), n);
-    const auto plain = wave<f32>(n);
-    for (std::size_t i = 0; i < x.size(); ++i)
-      REQUIRE(static_cast<f64>(x[i]) ==
-              doctest::Approx(std::exp(static_cast<f64>(plain[i] + 500.0f) - 500.0) / sum).epsilon(1e-6));
-  }
-}
-
-TEST_CASE("top_k.takes_the_lower_index_of_equals") {
-  const f32 x[] = {1, 5, 3, 5, -2, 5, 3};
-  f32 value[7];
-  i32 index[7];
-  top_k(x, 7, 2, value, index);
-  CHECK(index[0] == 1);
-  CHECK(index[1] == 3);
-  top_k(x, 7, 7, value, index);
-  const i32 expected[] = {1, 3, 5, 2, 6, 0, 4};
-  for (int i = 0; i < 7; ++i) CHECK((index[i] == expected[i] && value[i] == x[expected[i]]));
-  const f32 bad[] = {1, std::numeric_limits<f32>::quiet_NaN(), 3};
-  top_k(bad, 3, 1, value, index);
-  CHECK(index[0] == 1);
-  top_k(x, 7, 0, value, index);
-}
-
 TEST_CASE("rotary.turns_halves_by_the_position") {
   const index_t rows = 3, heads = 2, D = 10;
   const auto x = wave<f32>(rows * heads * D);
@@ -113,4 +43,21 @@ TEST_CASE("rotary.turns_halves_by_the_position") {
   auto in_place = x;
   Rotary(D).apply(in_place.data(), in_place.data(), positions, rows, heads);
   CHECK(in_place == y);
+}
+TEST_CASE("sum_of_squares_and_scale_row.make_rms_norm") {
+  for (const index_t n : {1, 15, 16, 255, 256, 257, 6144}) {
+    std::vector<bf16> x(static_cast<std::size_t>(n));
+    std::vector<f32> scale(x.size()), y(x.size());
+    f64 sum = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      x[i] = bf16(std::sin(static_cast<f32>(i) * 1.7f + 1) * 3);
+      scale[i] = std::cos(static_cast<f32>(i));
+      sum += static_cast<f64>(x[i]) * static_cast<f64>(x[i]);
+    }
+    CHECK(std::fabs(sum_of_squares(x.data(), n) - sum) <= 1e-6 * sum);
+    const f32 factor = static_cast<f32>(1 / std::sqrt(sum / static_cast<f64>(n)));
+    scale_row(x.data(), scale.data(), factor, y.data(), n);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      CHECK(std::fabs(y[i] - scale[i] * (static_cast<f32>(x[i]) * factor)) <= 1e-6f * std::fabs(y[i]));
+  }
 }

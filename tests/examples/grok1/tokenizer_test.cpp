@@ -71,8 +71,12 @@ TEST_CASE("stream: the first word has no space before it, the others have") {
   const auto parts = streamed(tiny().encode("The cat"));
   CHECK(joined(parts) == "The cat");
   CHECK(joined(parts).front() == 'T');
-  StreamDecoder continuing(tiny());
-  CHECK(continuing.push(id_of("\u2581")) == "");
+  StreamDecoder beginning(tiny());
+  CHECK(beginning.push(id_of("\u2581")) == "");
+  StreamDecoder continuing(tiny(), true);
+  CHECK(continuing.push(id_of("\u2581")) == " ");
+  CHECK(continuing.finish() == "");
+  CHECK(continuing.push(id_of("\u2581")) == " ");
 }
 
 TEST_CASE("stream: bytes are held back until the character is whole") {

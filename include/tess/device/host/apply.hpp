@@ -3,8 +3,8 @@
 #pragma once
 #include <algorithm>
 
-#include "cpu.hpp"
 #include "../../tensor/dtype.hpp"
+#include "cpu.hpp"
 
 namespace tess::host {
 
@@ -31,7 +31,8 @@ TESS_ALWAYS_INLINE void apply_body(F f, Y* out, index_t n, const X*... in) {
     (widen(wide[k++], in + i, count), ...);
     [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
       for (index_t j = 0; j < apply_lanes; ++j) result[j] = f(wide[I][j]...);
-    }(std::index_sequence_for<X...>{});
+    }
+    (std::index_sequence_for<X...>{});
     if (count == apply_lanes)
       for (index_t j = 0; j < apply_lanes; ++j) out[i + j] = static_cast<Y>(result[j]);
     else

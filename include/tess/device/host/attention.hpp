@@ -54,7 +54,7 @@ inline void merge(const AttentionSums& sums, const AttentionSums& part, index_t 
   for (index_t r = 0; r < rows; ++r) {
     if (part.weight[r] == 0.0f) continue;  // saw nothing
     const f32 largest = std::max(sums.largest[r], part.largest[r]);
-    const f32 a = Exp::apply(sums.largest[r] - largest), b = Exp::apply(part.largest[r] - largest);
+    const f32 a = math::Exp::apply(sums.largest[r] - largest), b = math::Exp::apply(part.largest[r] - largest);
     sums.largest[r] = largest;
     sums.weight[r] = sums.weight[r] * a + part.weight[r] * b;
     for (index_t p = 0; p < value_panels; ++p)

@@ -3,8 +3,9 @@
 #pragma once
 #include <limits>
 
+#include "../../tensor/math.hpp"
 #include "block_kernel.hpp"
-#include "vector_math.hpp"
+#include "cpu.hpp"
 
 namespace tess::host::detail {
 
@@ -61,7 +62,7 @@ TESS_ALWAYS_INLINE void softmax_body(const SoftmaxRow& a) {
   for (index_t i = 0; i < attention_block; ++i) x[i] *= a.scale;
   if (a.cap != 0.0f) {
     const f32 inverse = 1.0f / a.cap;
-    for (index_t i = 0; i < attention_block; ++i) x[i] = a.cap * Tanh::apply(x[i] * inverse);
+    for (index_t i = 0; i < attention_block; ++i) x[i] = a.cap * math::Tanh::apply(x[i] * inverse);
   }
   for (index_t i = a.visible; i < attention_block; ++i) x[i] = -std::numeric_limits<f32>::infinity();
   f32 lane[16];
@@ -71,7 +72,7 @@ TESS_ALWAYS_INLINE void softmax_body(const SoftmaxRow& a) {
   }
   f32 largest = *a.largest;
   for (const f32 value : lane) largest = value > largest ? value : largest;
-  for (index_t i = 0; i < attention_block; ++i) x[i] = Exp::apply(x[i] - largest);
+  for (index_t i = 0; i < attention_block; ++i) x[i] = math::Exp::apply(x[i] - largest);
   std::memcpy(a.p, x, sizeof(x));
   for (index_t l = 0; l < 16; ++l) lane[l] = (x[l] + x[l + 16]) + (x[l + 32] + x[l + 48]);
   f32 sum = 0;
@@ -80,7 +81,7 @@ TESS_ALWAYS_INLINE void softmax_body(const SoftmaxRow& a) {
     *a.weight += sum;
     return;
   }
-  const f32 factor = Exp::apply(*a.largest - largest);  // 0 for the first block
+  const f32 factor = math::Exp::apply(*a.largest - largest);  // 0 for the first block
   *a.weight = *a.weight * factor + sum;
   *a.largest = largest;
   for (index_t p = 0; p < a.value_panels; ++p)
@@ -147,14 +148,12 @@ TESS_TARGET_AVX2 void load_keys_avx2(const C* k, index_t step, index_t count, in
   load_keys_body(k, step, count, head_dim, panels);
 }
 template <class C>
-TESS_TARGET_AVX2 void load_values_avx2(const C* v, index_t step, index_t count, index_t head_dim,
-                                              f32* panels) {
+TESS_TARGET_AVX2 void load_values_avx2(const C* v, index_t step, index_t count, index_t head_dim, f32* panels) {
   load_values_body(v, step, count, head_dim, panels);
 }
 TESS_TARGET_AVX2 inline void softmax_avx2(const SoftmaxRow& row) { softmax_body(row); }
 template <class C>
-TESS_TARGET_AVX512 void load_values_avx512(const C* v, index_t step, index_t count, index_t head_dim,
-                                                  f32* panels) {
+TESS_TARGET_AVX512 void load_values_avx512(const C* v, index_t step, index_t count, index_t head_dim, f32* panels) {
   load_values_body(v, step, count, head_dim, panels);
 }
 TESS_TARGET_AVX512 inline void softmax_avx512(const SoftmaxRow& row) { softmax_body(row); }

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <vector>
+#include "../../core/attributes.hpp"
 
 #include "../../core/error.hpp"
 
@@ -21,7 +22,6 @@
 #else
 #define TESS_X86 0
 #endif
-#define TESS_ALWAYS_INLINE inline __attribute__((always_inline))
 
 namespace tess::host {
 

@@ -1,20 +1,13 @@
-// The row kernels between the matmuls: norm, gated activation, softmax, top-k, rotary embedding, conversions.
+// The row kernels between the matmuls: sums of squares, scaling, rotary embedding.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <algorithm>
 #include <cmath>
-#include <span>
 #include <vector>
 
-#include "vector_math.hpp"
+#include "../../core/types.hpp"
+#include "../../tensor/dtype.hpp"
 
 namespace tess::host {
-
-/// to[i] = from[i]; f32 to bf16 rounds to nearest even.
-template <class X, class Y>
-void convert(const X* from, Y* to, index_t n) {
-  for (index_t i = 0; i < n; ++i) to[i] = static_cast<Y>(static_cast<f32>(from[i]));
-}
 
 /// Sum of x[i]^2, i < n: runs of 16 in f32, these in f64. The shards of a row add theirs before `scale_row`.
 template <class X>
@@ -38,56 +31,6 @@ f64 sum_of_squares(const X* x, index_t n) {
 template <class X, class S, class Y>
 void scale_row(const X* x, const S* scale, f32 factor, Y* y, index_t n) {
   for (index_t i = 0; i < n; ++i) y[i] = static_cast<Y>(static_cast<f32>(scale[i]) * (static_cast<f32>(x[i]) * factor));
-}
-
-/// RMSNorm of one row: y = scale * x / sqrt(mean(x^2) + epsilon). Source: Zhang and Sennrich 2019.
-template <class X, class S, class Y>
-void rms_norm_row(const X* x, const S* scale, f32 epsilon, Y* y, index_t n) {
-  const f64 mean = sum_of_squares(x, n) / static_cast<f64>(n);
-  scale_row(x, scale, static_cast<f32>(1.0 / std::sqrt(mean + static_cast<f64>(epsilon))), y, n);
-}
-
-/// y[i] = Op(gate[i]) * up[i], i < n: the inner step of a gated feed-forward network. y may be gate or up.
-template <class Op, class X, class Y>
-void gated(const X* gate, const X* up, Y* y, index_t n) {
-  f32 buffer[256];
-  for (index_t i = 0; i < n; i += 256) {
-    const index_t count = std::min<index_t>(256, n - i);
-    map<Op>(gate + i, buffer, count);
-    for (index_t j = 0; j < count; ++j) y[i + j] = static_cast<Y>(buffer[j] * static_cast<f32>(up[i + j]));
-  }
-}
-
-/// y = softmax(x) of one row of n >= 1, in f32. y may be x.
-template <class X>
-void softmax_row(const X* x, f32* y, index_t n) {
-  f32 largest = static_cast<f32>(x[0]);
-  for (index_t i = 1; i < n; ++i) largest = std::max(largest, static_cast<f32>(x[i]));
-  for (index_t i = 0; i < n; ++i) y[i] = static_cast<f32>(x[i]) - largest;
-  map<Exp>(y, y, n);
-  f64 sum = 0;
-  for (index_t i = 0; i < n; ++i) sum += y[i];
-  const f32 factor = static_cast<f32>(1.0 / sum);
-  for (index_t i = 0; i < n; ++i) y[i] *= factor;
-}
-
-/// The k largest of x[0 … n), largest first, of equals the lower index first (jax.lax.top_k): values [k], indices [k].
-/// Needs 0 <= k <= n. NaN counts as larger than every number.
-template <class I>
-void top_k(const f32* x, index_t n, index_t k, f32* values, I* indices) {
-  const auto before = [x](index_t a, index_t b) {
-    const bool a_nan = x[a] != x[a], b_nan = x[b] != x[b];
-    if (a_nan || b_nan) return a_nan != b_nan ? a_nan : a < b;
-    return x[a] != x[b] ? x[a] > x[b] : a < b;
-  };
-  std::vector<index_t> order(static_cast<std::size_t>(n));
-  for (index_t i = 0; i < n; ++i) order[static_cast<std::size_t>(i)] = i;
-  std::partial_sort(order.begin(), order.begin() + k, order.end(), before);
-  for (index_t i = 0; i < k; ++i) {
-    const index_t at = order[static_cast<std::size_t>(i)];
-    values[i] = x[at];
-    indices[i] = static_cast<I>(at);
-  }
 }
 
 /// Rotary embedding, half-split (GPT-NeoX): of each head of D values the i-th and the (i + D/2)-th turn together by

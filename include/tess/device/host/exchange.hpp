@@ -1,4 +1,4 @@
-// The collectives of a simulated mesh: each device of a group copies what it lacks from the others, and every byte is counted.
+// The collectives of a simulated mesh: each device copies what it lacks from its group, and every byte is counted.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
@@ -25,7 +25,8 @@ constexpr Cut cut(const Extents<L>& e, int dim) {
 /// Bytes that each rank received from other ranks.
 using Received = std::vector<index_t>;
 
-/// Runs one collective for every rank of mesh M. Sums are taken in the order of the ranks, so all devices hold equal bits.
+/// Runs one collective for every rank of mesh M. Sums are taken in the order of the ranks, so all devices hold equal
+/// bits.
 template <AnyMesh M, class A>
 class Exchange {
   static constexpr int axis = M::template axis_index<A>;
@@ -66,9 +67,10 @@ class Exchange {
       for (index_t o = 0; o < xl.outer; ++o)
         for (index_t i = 0; i < rows; ++i)
           for (index_t m = 0; m < middle; ++m) {
-            const auto* s = x.storage().data(peer) +
-                            (((o * xl.extent + x_low + i) * middle + m) * xh.extent + x_high) * xh.inner;
-            auto* t = y.storage().data(r) + (((o * yl.extent + y_low + i) * middle + m) * yh.extent + y_high) * yh.inner;
+            const auto* s =
+                x.storage().data(peer) + (((o * xl.extent + x_low + i) * middle + m) * xh.extent + x_high) * xh.inner;
+            auto* t =
+                y.storage().data(r) + (((o * yl.extent + y_low + i) * middle + m) * yh.extent + y_high) * yh.inner;
             std::memcpy(t, s, static_cast<std::size_t>(columns * xh.inner) * sizeof(*s));
           }
       count(r, peer, x.local_extents().size() / n * bytes<X>);
@@ -84,14 +86,15 @@ class Exchange {
       for (index_t c = 0; c < n; ++c) {
         const index_t peer = member(r, c);
         for (index_t o = 0; o < to.outer; ++o)
-          add(y.storage().data(r) + o * run, x.storage().data(peer) + (o * from.extent + own * to.extent) * from.inner, run,
-              c == 0);
+          add(y.storage().data(r) + o * run, x.storage().data(peer) + (o * from.extent + own * to.extent) * from.inner,
+              run, c == 0);
         count(r, peer, x.local_extents().size() / n * bytes<X>);
       }
     }
   }
 
-  /// Reduce-scatter of even chunks, then all-gather of them. Chunk i of L elements is [i L / n, (i + 1) L / n), rounded up.
+  /// Reduce-scatter of even chunks, then all-gather of them. Chunk i of L elements is [i L / n, (i + 1) L / n), rounded
+  /// up.
   template <class Y, class X>
   void operator()(AllReduce<A>, Y& y, const X& x) {
     const index_t size = x.local_extents().size(), chunk = (size + n - 1) / n;

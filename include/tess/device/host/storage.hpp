@@ -79,7 +79,8 @@ class Storage {
   std::vector<std::shared_ptr<T>> shards_;
 };
 
-/// A parameter `[K, N]` is one packed matrix a shard; `[E, K, N]` is E of them. Shards with equal contents are one object.
+/// A parameter `[K, N]` is one packed matrix a shard; `[E, K, N]` is E of them. Shards with equal contents are one
+/// object.
 template <class E>
 class Storage<packed<E>> {
  public:
@@ -95,9 +96,9 @@ class Storage<packed<E>> {
 
 /// One shard of an embedding: packed for the head, and where its rows lie in the checkpoint that is still mapped.
 struct Table {
-  PackedBf16 columns;             // [D, V]
+  PackedBf16 columns;               // [D, V]
   const std::byte* rows = nullptr;  // [V, D] f32 at any address; nullptr: take them from `columns`
-  index_t stride = 0;             // bytes from row to row
+  index_t stride = 0;               // bytes from row to row
   std::shared_ptr<const void> owner;
 
   /// Row v, in f32.

@@ -3,14 +3,11 @@
 #pragma once
 #include <bit>
 #include <cstdint>
-#include <cstring>
-#include <limits>
 
-#include "../../core/types.hpp"
-#include "../../tensor/dtype.hpp"
-#include "cpu.hpp"
+#include "../core/attributes.hpp"
+#include "dtype.hpp"
 
-namespace tess::host {
+namespace tess::math {
 
 namespace detail {
 
@@ -72,41 +69,4 @@ struct GeluTanh {
   }
 };
 
-namespace detail {
-
-inline constexpr index_t lanes = 64;  // of a loop with a constant number of turns, which -O2 vectorises too
-
-template <class Op, class X, class Y>
-TESS_ALWAYS_INLINE void map_body(const X* x, Y* y, index_t n) {
-  f32 buffer[lanes] = {};
-  for (index_t i = 0; i < n; i += lanes) {
-    const index_t count = n - i < lanes ? n - i : lanes;
-    for (index_t j = 0; j < count; ++j) buffer[j] = static_cast<f32>(x[i + j]);
-    for (index_t j = 0; j < lanes; ++j) buffer[j] = Op::apply(buffer[j]);
-    for (index_t j = 0; j < count; ++j) y[i + j] = static_cast<Y>(buffer[j]);
-  }
-}
-#if TESS_X86
-template <class Op, class X, class Y>
-TESS_TARGET_AVX2 void map_avx2(const X* x, Y* y, index_t n) {
-  map_body<Op>(x, y, n);
-}
-template <class Op, class X, class Y>
-TESS_TARGET_AVX512 void map_avx512(const X* x, Y* y, index_t n) {
-  map_body<Op>(x, y, n);
-}
-#endif
-
-}  // namespace detail
-
-/// y[i] = Op(x[i]) in f32, i < n; y may be x.
-template <class Op, class X, class Y>
-void map(const X* x, Y* y, index_t n) {
-#if TESS_X86
-  if (cpu().isa == Isa::avx512) return detail::map_avx512<Op>(x, y, n);
-  if (cpu().isa == Isa::avx2) return detail::map_avx2<Op>(x, y, n);
-#endif
-  detail::map_body<Op>(x, y, n);
-}
-
-}  // namespace tess::host
+}  // namespace tess::math
