@@ -6,14 +6,15 @@
 
 namespace app {
 using namespace tess;
-struct data;  // the names of the mesh's axes
+struct data;  // the axes of the mesh
 struct model;
-
 using Grid = Mesh<Axis<data, 2>, Axis<model, 4>>;                         // eight devices
 using X = ShardedTensor<f32, Shape<16, 64>, Grid, P<data, model>, Host>;  // rows over data, columns over model
 using W = ShardedTensor<f32, Shape<64, 32>, Grid, P<model, None>, Host>;
+}  // namespace app
 
-int run() {
+int main() {
+  using namespace app;
   Host dev;
   X x;
   W w;
@@ -24,9 +25,5 @@ int run() {
   const auto z = reduce(dev, y);                       // P<data, None>: an all-reduce over model
   const auto a = map<f32>(dev, nn::SquaredRelu{}, z);  // elementwise
   std::printf("%g, after %td bytes to each device\n", io::to_vector(a)[40], dev.traffic().most_bytes());
-  return 0;
 }
-}  // namespace app
-
-int main() { return app::run(); }
 // [/quote]

@@ -27,6 +27,8 @@ struct EngineOptions {
 class Engine {
  public:
   virtual ~Engine() = default;
+  /// Throws Error, before anything is computed, when a prompt is empty or leaves no room in the context.
+  virtual void check(std::span<const Request> requests) const = 0;
   virtual std::vector<Generated> generate(std::span<const Request> requests, const OnToken& on_token) = 0;
   virtual const Timing& timing() const = 0;
   virtual int threads() const = 0;

@@ -62,4 +62,12 @@ inline std::vector<Leaf> leaves(const LanguageModelConfig& config) {
   return all;
 }
 
+/// The paths alone, in the order of the files.
+inline std::vector<std::string> leaf_paths(const LanguageModelConfig& config) {
+  const std::vector<Leaf> all = leaves(config);
+  std::vector<std::string> paths(all.size());
+  std::transform(all.begin(), all.end(), paths.begin(), [](const Leaf& leaf) { return leaf.path; });
+  return paths;
+}
+
 }  // namespace grok1

@@ -156,9 +156,7 @@ template <class C, class M>
 void load_checkpoint(Host& dev, LanguageModel<C, M, Host>& model, const std::filesystem::path& folder,
                      const Progress& progress = {}) {
   const std::vector<Leaf> expected = leaves(model.config);
-  std::vector<std::string> paths;
-  for (const Leaf& leaf : expected) paths.push_back(leaf.path);
-  const io::PickleCheckpoint checkpoint(folder, paths);
+  const io::PickleCheckpoint checkpoint(folder, leaf_paths(model.config));
   detail::load_each(dev, model, expected, progress, [&](const Leaf& leaf) {
     return std::pair(checkpoint.read(leaf.path), checkpoint.file_of(leaf.path).string());
   });

@@ -51,6 +51,7 @@ class MeshEngine final : public Engine {
     runner_ = std::make_unique<Runner<LanguageModel<C, M, Host>>>(dev_, model_, o.slots,
                                                                   o.capacity ? o.capacity : o.config.sequence_len);
   }
+  void check(std::span<const Request> requests) const override { runner_->check(requests); }
   std::vector<Generated> generate(std::span<const Request> requests, const OnToken& on_token) override {
     return runner_->generate(requests, on_token);
   }

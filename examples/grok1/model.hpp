@@ -98,16 +98,19 @@ struct Types {
   static constexpr index_t X = sized ? c.num_experts : dyn;
   static constexpr index_t column_groups = sized ? 1 : dyn, row_groups = sized ? config.scale_groups : dyn;
 
+  // [quote:parameters]
   template <class T, class S, class Path>
   using Param = ShardedTensor<T, S, M, spec_for<PARTITION_RULES, Path>, D>;
   template <index_t G>
   using Weight = packed<std::conditional_t<config.quantized, q8<G>, typename detail::weight_type<C>::type>>;
   template <class Path, index_t G, index_t... S>
   using Linear = nn::Linear<Param<Weight<G>, Shape<S...>, Path>>;
+  // [/quote]
 
   using Norm = nn::RMSNorm<Param<f32, Shape<E>, path::norm>>;
   using FinalNorm = nn::RMSNorm<Param<f32, Shape<E>, path::final_norm>>;
 
+  // [quote:blocks]
   using MHABlock =
       nn::MultiHeadAttention<nn::Heads<c.num_q_heads, c.num_kv_heads, c.key_size>,
                              Linear<path::query, column_groups, E, HQ>, Linear<path::key, column_groups, E, HK>,
@@ -120,7 +123,9 @@ struct Types {
                                        Linear<path::moe_linear_1, row_groups, X, F, E>, nn::GeluTanh>;
   using Router = nn::Router<Param<packed<f32>, Shape<E, X>, path::router>, typename detail::routing<C>::type>;
   using MoELayer = nn::MoELayer<Router, Experts>;
+  // [/quote]
 
+  // [quote:stream]
   /// The residual stream [B, T, E]. Activations are f32 up to the caches: XLA keeps most of the reference's bf16 values
   /// unrounded too. Sharded over `model` too (shard_activations), every norm sums one f32 a token over it.
   using Stream = std::conditional_t<c.shard_activations, P<data, None, model>, P<data, None, None>>;
@@ -129,6 +134,7 @@ struct Types {
                                 P<data, None, model, None>, D>>;
   using Tokens = ShardedTensor<i32, Shape<dyn, dyn>, M, P<None, None>, D>;
   using Logits = P<data, None, None>;
+  // [/quote]
 };
 
 /// x + rms_norm(f(rms_norm(x))) twice, for attention and the feed-forward block: sandwich norms.
@@ -144,6 +150,7 @@ struct DecoderLayer {
   typename T::Norm norm_2{};  // before the feed-forward block
   typename T::Norm norm_3{};  // after it
 
+  // [quote:layer]
   template <class X>
   constexpr X operator()(D& dev, const X& h, typename T::Cache& cache, Segments rows) const {
     const auto attended = reshard<typename T::Stream>(dev, attention(dev, norm(dev, h), cache, rows));  // [B, T, E]
@@ -151,6 +158,7 @@ struct DecoderLayer {
     const auto fed = reshard<typename T::Stream>(dev, feed_forward(dev, norm_2(dev, h1)));
     return add(dev, h1, norm_3(dev, fed));
   }
+  // [/quote]
 
   /// f(path, tensor) for every parameter, by the reference's Haiku paths.
   template <class F>

@@ -19,14 +19,6 @@ struct ModelFiles {
   std::filesystem::path checkpoint, tokenizer;  // empty: none
 };
 
-/// The folder's parameters as the configuration expects them.
-inline tess::io::PickleCheckpoint open_checkpoint(const std::filesystem::path& folder,
-                                                  const LanguageModelConfig& config) {
-  std::vector<std::string> paths;
-  for (const Leaf& leaf : leaves(config)) paths.push_back(leaf.path);
-  return {folder, std::move(paths)};
-}
-
 /// `tiny_folder` is that of the model that comes with the program. Throws Error for files that are missing or do not
 /// fit.
 inline ModelFiles find_model(const Options& o, const std::filesystem::path& tiny_folder) {
@@ -65,7 +57,8 @@ inline ModelFiles find_model(const Options& o, const std::filesystem::path& tiny
   // Whether linear weights are int8 is a fact of the files; config.json does not tell.
   for (const Leaf& leaf : leaves(m.config))
     if (leaf.quantized()) {
-      m.config.quantized = open_checkpoint(m.checkpoint, m.config).read(leaf.path).scales.has_value();
+      m.config.quantized =
+          tess::io::PickleCheckpoint(m.checkpoint, leaf_paths(m.config)).read(leaf.path).scales.has_value();
       break;
     }
   return m;

@@ -21,11 +21,13 @@ namespace rules {
     using spec = __VA_ARGS__;                           \
   }
 
+// [quote:rules]
 // attention
 GROK1_RULE(attention_w, "multi_head_attention (query|key|value) w", P<data, model>);
 GROK1_RULE(attention_b, "multi_head_attention (query|key|value) b", P<None>);
 GROK1_RULE(attention_out_w, "multi_head_attention linear w", P<model, data>);
 GROK1_RULE(attention_out_b, "multi_head_attention linear b", P<None>);
+// [/quote]
 // dense feed-forward block
 GROK1_RULE(mlp_w, "decoder_layer_[0-9]+ linear w", P<data, model>);
 GROK1_RULE(mlp_b, "decoder_layer_[0-9]+ linear b", P<None>);

@@ -56,7 +56,7 @@ double available_bytes() { return proc_bytes("/proc/meminfo", "MemAvailable"); }
 double peak_resident_bytes() { return proc_bytes("/proc/self/status", "VmHWM"); }
 
 void print_inspect(const ModelFiles& files, const MeshEntry& mesh) {
-  const tess::io::PickleCheckpoint checkpoint = open_checkpoint(files.checkpoint, files.config);
+  const tess::io::PickleCheckpoint checkpoint(files.checkpoint, leaf_paths(files.config));
   const std::vector<Leaf> expected = leaves(files.config);
   const std::vector<LeafShard> shards = mesh.shards(files.config);
   fmt::print("{}: {} leaves, mesh data={} model={}\n", checkpoint.folder().string(), expected.size(), mesh.data,

@@ -41,10 +41,15 @@ class Runner {
   index_t slots() const { return per_part_ * parts; }
   const Timing& timing() const { return timing_; }
 
+  /// Throws Error when a prompt is empty or leaves no room in the context.
+  void check(std::span<const Request> requests) const {
+    for (std::size_t i = 0; i < requests.size(); ++i) check(requests[i], i);
+  }
+
   /// Continues all requests, as many at once as there are slots. Throws Error, before anything is computed, when a
   /// prompt is empty or leaves no room in the context.
   std::vector<Generated> generate(std::span<const Request> requests, const OnToken& on_token = {}) {
-    for (std::size_t i = 0; i < requests.size(); ++i) check(requests[i], i);
+    check(requests);
     requests_ = requests;
     on_token_ = &on_token;
     results_.assign(requests.size(), {});

@@ -8,12 +8,13 @@ A comment before a fenced block says where the block comes from:
     <!-- quote: examples/02_sharded_matmul.cpp#partial -->   the lines between `// [quote:partial]` and `// [/quote]`
     <!-- quote: scripts/grok1 -->                            a whole file
     <!-- output: example_02_sharded_matmul -->               what the program prints (with `--programs`)
-    <!-- output: example_02_sharded_matmul 1-5 -->           … its first five lines
+    <!-- output: grok1 plan --mesh 1x8, lines 1-5 -->        … with arguments, and of that the first five lines
     <!-- error: tests/compile_fail/readme.cpp -->            what g++ 12 says about a case (with that compiler)
 """
 import argparse
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -22,7 +23,7 @@ import compile_fail
 import make_errors_md
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"(?P<marker><!-- (?P<kind>quote|output|error): (?P<source>\S+)(?: (?P<first>\d+)-(?P<last>\d+))? -->\n"
+BLOCK = re.compile(r"(?P<marker><!-- (?P<kind>quote|output|error): (?P<source>[^\n]+?)(?:, lines (?P<first>\d+)-(?P<last>\d+))? -->\n"
                    r"```\w*\n)(?P<text>.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -37,12 +38,13 @@ def quoted(source):
     return textwrap.dedent(found[1])
 
 
-def printed(programs, name):
+def printed(programs, command):
     if programs is None:
         return None
-    done = subprocess.run([programs / name], capture_output=True, text=True, timeout=120)
+    name, *arguments = shlex.split(command)
+    done = subprocess.run([programs / name, *arguments], capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
-        raise ValueError(f"{name} ended with {done.returncode}")
+        raise ValueError(f"{command} ended with {done.returncode}")
     return done.stdout
 
 

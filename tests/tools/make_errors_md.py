@@ -32,6 +32,7 @@ def messages(compiler, code):
         pathlib.Path(folder, "example.cpp").write_text("\n".join(code) + "\n")
         _, text = compile_fail.compile(compiler, ["-I", str(ROOT / "include"), "example.cpp"], cwd=folder)
     text = text.replace(str(ROOT / "include") + "/", "")
+    text = re.sub(r"\w+/\.\./", "", text)
     text = re.sub(r"(?:[\w.]+/)*(tess/[\w/.]+\.hpp):\d+:\d+:", r"\1:", text)
     return compile_fail.own_text(text)
 

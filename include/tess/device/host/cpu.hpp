@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
-#include "../../core/attributes.hpp"
 
+#include "../../core/attributes.hpp"
 #include "../../core/error.hpp"
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
