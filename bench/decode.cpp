@@ -30,10 +30,11 @@ void measure(const char* weights, int pairs, index_t position) {
       tokens.push_back(model.run(*dev, position + i, 1));
       shares.push_back(reads.back() / tokens.back());
     }
-    std::printf("  %d thread%s  %5.1f tokens/s  %5.1f GB/s, stream read %5.1f GB/s  share %3.0f %% (quartiles %.0f, %.0f)\n",
-                dev->pool().size(), dev->pool().size() == 1 ? " " : "s", 1 / median(tokens),
-                static_cast<double>(bytes) * 1e-9 / median(tokens), static_cast<double>(bytes) * 1e-9 / median(reads),
-                100 * median(shares), 100 * quantile(shares, 0.25), 100 * quantile(shares, 0.75));
+    std::printf(
+        "  %d thread%s  %5.1f tokens/s  %5.1f GB/s, stream read %5.1f GB/s  share %3.0f %% (quartiles %.0f, %.0f)\n",
+        dev->pool().size(), dev->pool().size() == 1 ? " " : "s", 1 / median(tokens),
+        static_cast<double>(bytes) * 1e-9 / median(tokens), static_cast<double>(bytes) * 1e-9 / median(reads),
+        100 * median(shares), 100 * quantile(shares, 0.25), 100 * quantile(shares, 0.75));
     std::fflush(stdout);
   }
 }

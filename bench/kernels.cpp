@@ -4,58 +4,23 @@
 //   bench_kernels [threads] [MiB of weights to rotate through = 512] [name of the one instruction set to measure]
 //
 // Weights are cold: every product takes the next matrix of a set larger than the caches. A share is the median over
-// pairs
-// of (stream read of the set, products with every matrix of the set); only ratios taken side by side mean anything.
+// pairs of (stream read of the set, products with every matrix of the set); only ratios taken side by side mean anything.
 #include <tess/device/host/gemm.hpp>
 #include <tess/device/host/pack.hpp>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <random>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "measure.hpp"
+
 namespace {
 using namespace tess;
 using namespace tess::host;
-
-double seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-/// Reads bytes in order: a plain sum, 256 bytes a turn.
-#if TESS_X86
-__attribute__((target("avx2"))) std::int64_t read_range(const std::byte* data, index_t bytes) {
-  __m256i sum[8] = {};
-  for (index_t i = 0; i + 256 <= bytes; i += 256)
-    for (int j = 0; j < 8; ++j)
-      sum[j] = _mm256_add_epi64(sum[j], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + i + 32 * j)));
-  for (int j = 1; j < 8; ++j) sum[0] = _mm256_add_epi64(sum[0], sum[j]);
-  return _mm256_extract_epi64(sum[0], 0) + _mm256_extract_epi64(sum[0], 1) + _mm256_extract_epi64(sum[0], 2) +
-         _mm256_extract_epi64(sum[0], 3);
-}
-#else
-std::int64_t read_range(const std::byte* data, index_t bytes) {
-  std::int64_t sum[8] = {};
-  for (index_t i = 0; i + 64 <= bytes; i += 64)
-    for (int j = 0; j < 8; ++j) {
-      std::int64_t word;
-      std::memcpy(&word, data + i + 8 * j, 8);
-      sum[j] += word;
-    }
-  return sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
-}
-#endif
+using namespace tess::bench;
 
 template <class E>
 constexpr const char* type_name() {
@@ -114,17 +79,12 @@ void measure(ThreadPool& pool, const std::vector<Packed<E>>& all, Activations ac
                                                              : "2 terms",
               K, N);
   std::vector<double> share, rate;
-  volatile std::int64_t sink = 0;
   for (int i = 0; i < 9; ++i) {
-    const double stream = seconds([&] {
-      for (const auto& w : all)
-        pool.for_range(w.panels() * w.panel_bytes(), 1 << 20, [&](index_t begin, index_t end) {
-          const std::int64_t sum = read_range(w.panel(0) + begin, end - begin);
-          if (sum == 42) sink = sum;
-        });
+    const double read = seconds([&] {
+      for (const auto& w : all) stream(pool, w.panel(0), w.panels() * w.panel_bytes());
     });
     const double product = seconds([&] { multiply(pool, all, 1, all.size(), next, x, y, activations); });
-    share.push_back(stream / product);
+    share.push_back(read / product);
     rate.push_back(static_cast<double>(all.size()) * static_cast<double>(all[0].bytes()) / product * 1e-9);
   }
   std::printf("  M=1 %3.0f %% of stream, %5.1f GB/s ", 100 * median(share), median(rate));

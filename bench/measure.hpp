@@ -6,6 +6,7 @@
 #include <tess/device/host/thread_pool.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <fstream>
@@ -55,7 +56,8 @@ inline std::int64_t read_words(const std::byte* data, index_t bytes) {
 TESS_TARGET_AVX2 __attribute__((flatten)) inline std::int64_t read_words_avx2(const std::byte* data, index_t bytes) {
   return read_words(data, bytes);
 }
-TESS_TARGET_AVX512 __attribute__((flatten)) inline std::int64_t read_words_avx512(const std::byte* data, index_t bytes) {
+TESS_TARGET_AVX512 __attribute__((flatten)) inline std::int64_t read_words_avx512(const std::byte* data,
+                                                                                  index_t bytes) {
   return read_words(data, bytes);
 }
 #endif

@@ -29,7 +29,9 @@ index_t packed_bytes(const host::Storage<packed<E>>& storage, index_t selected) 
   const auto& matrices = storage.matrices(0);  // one, or one for each expert
   return matrices[0].bytes() * std::min(selected, static_cast<index_t>(matrices.size()));
 }
-inline index_t packed_bytes(const host::Storage<table<bf16>>& storage, index_t) { return storage.table_of(0).columns.bytes(); }
+inline index_t packed_bytes(const host::Storage<table<bf16>>& storage, index_t) {
+  return storage.table_of(0).columns.bytes();
+}
 inline index_t packed_bytes(const host::Storage<f32>&, index_t) { return 0; }  // the scale of a norm: 8 KiB
 }  // namespace detail
 

@@ -4,7 +4,7 @@
 //   bench_prefill [runs = 7] [threads = all cores]
 //
 // The median of the runs, and the floating-point operations of the model's bill (Dry) over that time. "1 term": the
-// opt-in policy that takes the activations of int8 products in one int8 term, as the peers do, not in two.
+// opt-in policy that rounds the activations of a product to one int8 or bf16, as the peers do, not to a sum of two.
 #include <cstdio>
 #include <cstdlib>
 
@@ -27,6 +27,17 @@ void report(const char* weights, Medium<C>& model, Host& dev, int runs) {
     std::fflush(stdout);
   }
 }
+
+template <class C>
+void measure(const char* weights, Host& dev, int runs) {
+  Medium<C> model(dev);
+  for (const auto activations : {host::Activations::two_terms, host::Activations::one_term}) {
+    dev.activations = activations;
+    report(activations == host::Activations::one_term ? (weights + std::string(", 1 term")).c_str() : weights, model,
+           dev, runs);
+  }
+  dev.activations = {};
+}
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -34,13 +45,6 @@ int main(int argc, char** argv) {
   Host dev(argc > 2 ? std::atoi(argv[2]) : 0);
   std::printf("Grok-1 medium, one prompt, mesh 1x1, %s, %d threads, %d runs\n", host::name(host::cpu()).c_str(),
               dev.pool().size(), runs);
-  {
-    Medium<MediumConfig> model(dev);
-    report("int8", model, dev, runs);
-    dev.activations = host::Activations::one_term;
-    report("int8, 1 term", model, dev, runs);
-    dev.activations = host::Activations::two_terms;
-  }
-  Medium<MediumBf16Config> model(dev);
-  report("bf16", model, dev, runs);
+  measure<MediumConfig>("int8", dev, runs);
+  measure<MediumBf16Config>("bf16", dev, runs);
 }

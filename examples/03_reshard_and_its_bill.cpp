@@ -1,4 +1,4 @@
-// Tutorial 3, a reshard and its bill: the collectives are a type, their bytes are known to the compiler, and Host counts the same.
+// Tutorial 3, a reshard and its bill: its collectives are a type, its bytes a constant, and Host counts the same.
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 #include <string>

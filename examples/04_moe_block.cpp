@@ -1,4 +1,4 @@
-// Tutorial 4, a mixture-of-experts block of one's own, from parts: one program for every mesh, with its bill and its numbers.
+// Tutorial 4, a mixture-of-experts block of one's own, from parts: one program for every mesh, with its bill.
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 #include <cstdio>

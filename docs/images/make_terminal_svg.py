@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """A picture of the terminal from a real run.
 
-make_terminal_svg.py record TRANSCRIPT COMMAND...     runs the commands in a terminal and writes down what they print
+make_terminal_svg.py record TRANSCRIPT [COMMAND...]   runs the commands in a terminal and writes down what they print;
+                                                      without any, those that the transcript has
 make_terminal_svg.py draw TRANSCRIPT PICTURE.svg      draws the transcript
 
-The picture in the README:  docs/images/make_terminal_svg.py record docs/images/grok1.txt scripts/grok1 …, then draw.
+The picture in the README, anew:  docs/images/make_terminal_svg.py record docs/images/grok1.txt
+                                  docs/images/make_terminal_svg.py draw docs/images/grok1.txt docs/images/grok1.svg
 """
 import html
 import os
@@ -37,6 +39,7 @@ def run(command):
 
 
 def record(transcript, *commands):
+    commands = commands or [line[2:] for line in pathlib.Path(transcript).read_text().splitlines() if line[:2] == "$ "]
     pathlib.Path(transcript).write_text("".join(f"$ {c}\n{run(c)}" for c in commands))
 
 
@@ -75,6 +78,6 @@ def draw(transcript, picture):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4 or sys.argv[1] not in ("record", "draw"):
+    if len(sys.argv) < 3 or sys.argv[1] not in ("record", "draw"):
         sys.exit(__doc__)
     {"record": record, "draw": draw}[sys.argv[1]](*sys.argv[2:])

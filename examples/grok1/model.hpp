@@ -251,9 +251,10 @@ struct LanguageModel {
     return memory;
   }
 
-  /// tokens i32 [B, T] (rows as in `rows`) -> logits bf16 [B, T, V], or [B, 1, V] of each row's last token; P<data,
+  /// tokens i32 [B, T] (rows as in `rows`) -> logits f32 [B, T, V], or [B, 1, V] of each row's last token; P<data,
   /// None, None>. The memory grows by every row's count. The multipliers are rounded to bf16, as JAX rounds them:
-  /// 78.38… is 78.5.
+  /// 78.38… is 78.5. So are the products with the embeddings, once; times the multiplier they are exact in f32, as XLA
+  /// hands them to the sampler.
   template <Positions Which = Positions::last>
   constexpr auto operator()(D& dev, const typename T::Tokens& tokens, Memory<C, M, D>& memory, Segments rows) const {
     const auto embedded = reshard<typename T::Stream>(dev, in_out_embed(dev, tokens));  // [B, T, E]
@@ -265,8 +266,8 @@ struct LanguageModel {
                                memory, rows);
     const auto head = [&](const auto& x) {
       const auto logits = in_out_embed.template attend<typename T::Logits>(dev, rms_norm(dev, x));
-      return map<bf16>(
-          dev, [out](f32 v) { return v * out; }, logits);  // [B, T or 1, V]
+      return map<f32>(
+          dev, [out](f32 v) { return bf16(v) * out; }, logits);  // [B, T or 1, V]
     };
     if constexpr (Which == Positions::all) return head(h);
     else return head(select_token(dev, h, [rows](index_t b) { return rows[b].count > 0 ? rows[b].count - 1 : 0; }));

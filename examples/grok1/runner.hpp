@@ -203,7 +203,7 @@ class Runner {
   void take(Slot& slot, const Logits& logits, index_t b) {
     const index_t local = logits.local_extent(0), vocabulary = logits.local_extent(2);
     const index_t rank = b / local * M::stride(data_axis);  // the first device that holds the row
-    const bf16* row = logits.storage().data(rank) + b % local * vocabulary;
+    const f32* row = logits.storage().data(rank) + b % local * vocabulary;
     const Request& request = requests_[slot.request];
     Generated& result = results_[slot.request];
     const SampleOutput out = sampler_({row, static_cast<std::size_t>(vocabulary)}, request.settings, slot.keys.next());

@@ -1,4 +1,4 @@
-// The reference's sampler: temperature, nucleus filter, Gumbel draw and top-8 report, every step rounded as JAX does.
+// The reference's sampler: temperature, nucleus filter, Gumbel draw and top-8 report, rounded where the reference rounds.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
@@ -16,12 +16,21 @@
 
 namespace grok1 {
 
-inline constexpr int top_k_report = 8;  // TOP_K of the reference
+inline constexpr int top_k_report = 8;               // TOP_K of the reference
+inline constexpr std::size_t reference_devices = 8;  // the only number on which it runs Grok-1
+
+/// Where the reference rounds to bfloat16. The formulas are the same.
+enum class SampleArithmetic {
+  as_written,   // the result of every operation: `sample_token` as its Python says, called operation by operation
+  as_compiled,  // logits / temperature, noise and probabilities only; settings, softmax and logit + noise are f32: what
+                // XLA makes of it in the reference's runner (JAX 0.4.25, CPU)
+};
 
 /// Defaults of the reference's `sample_from_model`, except the temperature, which it always asks for.
 struct SampleSettings {
   float temperature = 1;  // >= 0; 0 takes the most probable token (not in the reference, which would divide by it)
   float nucleus_p = 1;    // 0 … 1
+  SampleArithmetic arithmetic = SampleArithmetic::as_compiled;
 };
 
 struct SampleOutput {
@@ -93,17 +102,14 @@ inline void tree_cumsum(float* x, std::size_t n, float* scratch) {
 
 }  // namespace detail
 
-/// Draws tokens from bfloat16 logits [V]. Keeps its buffers between tokens: one object a thread.
+/// Draws tokens from logits [V]. Keeps its buffers between tokens: one object a thread.
 ///
-/// The numbers are those of the reference's `sample_token` as its Python is written, operation by operation: every
-/// result is rounded to bfloat16 (the sum inside a softmax is f32, rounded once). Filter, tokens, probabilities and
-/// top-8 equal it bit for bit. The reference's runner compiles the function, and XLA then keeps some intermediate
-/// results in f32, other ones on each device: its probabilities are an ulp away, and of random logits 1 to 3 tokens in
-/// 100 differ.
+/// `as_written` equals the reference bit for bit: filter, tokens, probabilities and top-8. `as_compiled` draws the tokens
+/// of its runner; a probability may be an ulp of bfloat16 off, for XLA has an exp of its own.
 class Sampler {
  public:
   /// Throws if a logit is not finite, the settings are out of range, or logits / temperature is not finite.
-  SampleOutput operator()(std::span<const tess::bf16> logits, const SampleSettings& settings, Key key) {
+  SampleOutput operator()(std::span<const float> logits, const SampleSettings& settings, Key key) {
     filter(logits, settings);
     softmax();
     SampleOutput out = report();
@@ -114,20 +120,21 @@ class Sampler {
   }
 
   /// The logits [V] after temperature and nucleus filter (-1e10 where a token is excluded). Valid until the next call.
-  std::span<const tess::bf16> filter(std::span<const tess::bf16> logits, const SampleSettings& settings) {
+  std::span<const tess::bf16> filter(std::span<const float> logits, const SampleSettings& settings) {
     if (logits.empty()) tess::fail("sampler: no logits");
     if (!(settings.temperature >= 0 && settings.temperature <= FLT_MAX))
       tess::fail("sampler: temperature ", settings.temperature, " is not a finite number >= 0");
     if (!(settings.nucleus_p >= 0 && settings.nucleus_p <= 1))
       tess::fail("sampler: nucleus_p ", settings.nucleus_p, " is not between 0 and 1");
-    logits_.assign(logits.begin(), logits.end());
-    for (std::size_t i = 0; i < logits_.size(); ++i)
-      if (!std::isfinite(float{logits_[i]}))
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      if (!std::isfinite(logits[i]))
         tess::fail("sampler: the logit of token ", i,
                    " is not finite: a damaged checkpoint, or a wrong configuration for it");
+    arithmetic_ = settings.arithmetic;
+    const float temperature = settings.temperature > 0 ? rounded(settings.temperature) : 1.0f;
+    logits_.resize(logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) logits_[i] = tess::bf16(rounded(logits[i]) / temperature);
     if (settings.temperature > 0) {
-      const float temperature = tess::bf16(settings.temperature);
-      for (auto& x : logits_) x = tess::bf16(x / temperature);
       for (const auto& x : logits_)
         if (!std::isfinite(float{x}))
           tess::fail("sampler: temperature ", settings.temperature,
@@ -144,22 +151,21 @@ class Sampler {
   /// Keeps the logits >= the first one, in ascending order, at which the cumulative probability reaches 1 - p. Where
   /// the rounded sum never gets there, all are kept: so does the reference (its argmax over "false" is 0).
   void top_p_filter(float nucleus_p) {
-    const float excluded = tess::bf16(1.0f - tess::bf16(nucleus_p));
+    const float excluded = rounded(1.0f - rounded(nucleus_p));
     if (excluded <= 0) return;
 
     // Ascending sort by counting: there are only 65536 bfloat16 numbers.
     counts_.assign(0x10000, 0);
     for (const auto x : logits_) ++counts_[ordinal(x)];
-    const auto probability = [exp = detail::NegativeExp(), top = max_logit()](std::size_t o, float sum) {
-      return divide(exp(tess::bf16(from_ordinal(o) - top)), sum);
-    };
-    const auto fill = [&](float sum) {
+    const auto fill = [this](const auto& value) {
       sorted_.clear();
       for (std::size_t o = 0; o < counts_.size(); ++o)
-        if (counts_[o] > 0) sorted_.insert(sorted_.end(), counts_[o], probability(o, sum));
+        if (counts_[o] > 0) sorted_.insert(sorted_.end(), counts_[o], value(from_ordinal(o)));
     };
-    fill(1);
-    fill(tess::bf16(detail::tree_sum(sorted_)));
+    const float top = max_logit();
+    fill([&](float x) { return exp(x - top); });
+    const float sum = rounded(detail::tree_sum(sorted_));
+    fill([&](float x) { return divide(exp(x - top), sum); });
     scratch_.resize(sorted_.size());
     detail::tree_cumsum(sorted_.data(), sorted_.size(), scratch_.data());
     const auto reached = std::find_if(sorted_.begin(), sorted_.end(), [=](float p) { return p >= excluded; });
@@ -174,17 +180,13 @@ class Sampler {
   }
 
   void softmax() {
-    const detail::NegativeExp exp;
     const float top = max_logit();
-    scratch_.resize(logits_.size());
+    exps_.resize(logits_.size());
+    for (std::size_t i = 0; i < logits_.size(); ++i) exps_[i] = exp(logits_[i] - top);
+    scratch_ = exps_;
+    const float sum = rounded(detail::tree_sum(scratch_));
     probs_.resize(logits_.size());
-    for (std::size_t i = 0; i < logits_.size(); ++i) {
-      const float e = exp(tess::bf16(logits_[i] - top));
-      scratch_[i] = e;
-      probs_[i] = tess::bf16(e);  // exact
-    }
-    const float sum = tess::bf16(detail::tree_sum(scratch_));
-    for (auto& p : probs_) p = tess::bf16(divide(p, sum));
+    for (std::size_t i = 0; i < logits_.size(); ++i) probs_[i] = tess::bf16(divide(exps_[i], sum));
   }
 
   SampleOutput report() const {
@@ -218,20 +220,37 @@ class Sampler {
     return static_cast<std::size_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
   }
 
-  /// argmax of logits + Gumbel noise, in bfloat16; ties (common: the noise has 128 values) to the lower id.
+  /// argmax of logits + Gumbel noise; ties (common: the noise has 128 values) to the lower id. XLA keeps the largest sum
+  /// so far in bfloat16, even where the sums are f32: as compiled the order matters, so the vocabulary is looked through
+  /// in the parts of the reference's devices.
   std::size_t draw(Key key) {
     random_bytes(key, static_cast<tess::index_t>(logits_.size()), bytes_);
     const auto& noise = gumbel_bf16();
+    const std::size_t part = (logits_.size() + reference_devices - 1) / reference_devices;
     std::size_t best = 0;
     float most = -INFINITY;
-    for (std::size_t i = 0; i < logits_.size(); ++i) {
-      const float x = tess::bf16(noise[bytes_[i] >> 1] + logits_[i]);
-      if (x > most) most = x, best = i;
+    for (std::size_t from = 0; from < logits_.size(); from += part) {
+      std::size_t best_here = from;
+      float most_here = -INFINITY;
+      for (std::size_t i = from; i < std::min(from + part, logits_.size()); ++i) {
+        const float x = rounded(noise[bytes_[i] >> 1] + logits_[i]);
+        if (x > most_here) most_here = tess::bf16(x), best_here = i;
+      }
+      if (most_here > most) most = most_here, best = best_here;
     }
     return best;
   }
 
-  /// Numbers below the normal ones are 0, as on XLA's CPU threads.
+  /// What is bfloat16 as written and f32 as compiled.
+  float rounded(float x) const { return arithmetic_ == SampleArithmetic::as_written ? float{tess::bf16(x)} : x; }
+
+  /// exp of a number <= 0; 0 where it is below the normal numbers.
+  float exp(float x) const {
+    if (arithmetic_ == SampleArithmetic::as_written) return rounded_exp_(tess::bf16(x));
+    return x < -87.3f ? 0.0f : std::exp(x);
+  }
+
+  /// A probability. Numbers below the normal ones are 0, as on XLA's CPU threads.
   static float divide(float e, float sum) {
     const float p = e / sum;
     return p < FLT_MIN ? 0.0f : float{tess::bf16(p)};
@@ -246,8 +265,10 @@ class Sampler {
     return tess::bf16::from_bits(static_cast<std::uint16_t>(o < 0x8000 ? 0xffff - o : o - 0x8000));
   }
 
+  SampleArithmetic arithmetic_ = SampleArithmetic::as_compiled;
+  detail::NegativeExp rounded_exp_;
   std::vector<tess::bf16> logits_, probs_;
-  std::vector<float> sorted_, scratch_;
+  std::vector<float> sorted_, exps_, scratch_;
   std::vector<std::uint32_t> counts_;
   std::vector<std::uint8_t> bytes_;
 };

@@ -28,13 +28,19 @@ detail::PlanProblem problem(const SpecValue& source, const SpecValue& target) {
 /// What one step makes of a spec: the definition of the collectives, independent of the search.
 SpecValue applied(const PlanStep& step, SpecValue s) {
   switch (step.what) {
-    case Collective::slice: s[step.to].push(step.axis); break;
-    case Collective::all_gather: CHECK(s[step.from].pop() == step.axis); break;
+    case Collective::slice:
+      s[step.to].push(step.axis);
+      break;
+    case Collective::all_gather:
+      CHECK(s[step.from].pop() == step.axis);
+      break;
     case Collective::all_to_all:
       CHECK(s[step.from].pop() == step.axis);
       s[step.to].push(step.axis);
       break;
-    case Collective::all_reduce: s.partial &= ~(1u << step.axis); break;
+    case Collective::all_reduce:
+      s.partial &= ~(1u << step.axis);
+      break;
     case Collective::reduce_scatter:
       s.partial &= ~(1u << step.axis);
       s[step.to].push(step.axis);
@@ -63,7 +69,9 @@ bool reachable_within(const detail::PlanProblem& p, double share) {
 
 }  // namespace
 
-TEST_CASE("a plan leads from the source to the target, above the lower bound, in no more memory than either end where that can be") {
+TEST_CASE(
+    "a plan leads from the source to the target, above the lower bound, in no more memory than either end where that "
+    "can be") {
   int all = 0, equal = 0, larger = 0;
   for (const auto& row : support::read_csv(TESS_TEST_DATA "/sharding/sharding_golden_2x4.csv")) {
     CAPTURE(row.at("src"));

@@ -1,4 +1,5 @@
 // A sum that is still pending is no value yet (the README's example): f(a + b) is not f(a) + f(b).
+// SPDX-License-Identifier: Apache-2.0
 // expect: \[elementwise\] the operand is still Partial
 // expect-GNU: function_of_a_pending_sum<tess::spec<tess::P<app::data, tess::None, tess::Partial<app::model> > > >
 // expect-Clang: function_of_a_pending_sum<tess::spec<tess::P<app::data, tess::None, tess::Partial<app::model>>>>

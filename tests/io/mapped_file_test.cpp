@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <cstring>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +41,33 @@ TEST_CASE("the mapping lives until the last copy and the last owner are gone") {
   std::filesystem::remove(folder / "a");  // an unlinked file stays readable
   CHECK(copy.bytes()[0] == std::byte{'t'});
   CHECK(owner.use_count() == 2);
+}
+
+/// What of this process is in memory, to the page.
+long resident_kib() {
+  std::ifstream maps("/proc/self/smaps_rollup");
+  for (std::string line; std::getline(maps, line);)
+    if (line.starts_with("Rss:")) return std::stol(line.substr(4));
+  return 0;
+}
+
+TEST_CASE("forgotten pages leave memory and come back when they are read") {
+  const TemporaryFolder folder;
+  constexpr std::size_t size = std::size_t{8} << 20;
+  std::string content(size, 'x');
+  for (std::size_t i = 0; i < size; i += 4096) content[i] = static_cast<char>(i / 4096 % 251);
+  write_file(folder / "a", content);
+  const MappedFile file(folder / "a");
+  const auto same = [&] { return std::memcmp(file.bytes().data(), content.data(), size) == 0; };
+  CHECK(same());
+  const long before = resident_kib();
+  MappedFile::forget(file.owner());
+  CHECK(resident_kib() < before - 7 * 1024);
+  CHECK(same());
+
+  const auto heap = std::make_shared<std::string>(content);
+  MappedFile::forget(heap);
+  CHECK(*heap == content);
 }
 
 TEST_CASE("MappedFile refuses, and says what it found") {

@@ -22,7 +22,8 @@ using CacheShape = Shape<dyn, dyn, HK, W>;
 /// Rows with 0 to 5 new tokens and 0 to 7 old ones, each in a slot of its own half of the cache.
 constexpr Segment ragged[] = {{1, 0, 5}, {0, 7, 3}, {3, 2, 1}, {2, 4, 0}};
 
-std::vector<f64> truth(const std::vector<f32>& q, const std::vector<bf16>& k, const std::vector<bf16>& v, AttentionOptions o) {
+std::vector<f64> truth(const std::vector<f32>& q, const std::vector<bf16>& k, const std::vector<bf16>& v,
+                       AttentionOptions o) {
   std::vector<f64> y(q.size());
   const auto cache = [&](const std::vector<bf16>& c, index_t slot, index_t t, index_t h, index_t i) {
     return static_cast<f64>(f32(c[static_cast<std::size_t>(((slot * capacity + t) * HK + h) * W + i)]));
@@ -34,7 +35,8 @@ std::vector<f64> truth(const std::vector<f32>& q, const std::vector<bf16>& k, co
         f64 sum = 0;
         for (index_t s = 0; s <= ragged[b].start + t; ++s) {
           f64 score = 0;
-          for (index_t i = 0; i < W; ++i) score += static_cast<f64>(q[at(i)]) * cache(k, ragged[b].slot, s, h / (HQ / HK), i);
+          for (index_t i = 0; i < W; ++i)
+            score += static_cast<f64>(q[at(i)]) * cache(k, ragged[b].slot, s, h / (HQ / HK), i);
           score *= static_cast<f64>(o.scale);
           if (o.cap > 0) score = static_cast<f64>(o.cap) * std::tanh(score / static_cast<f64>(o.cap));
           sum += std::exp(score);
@@ -133,9 +135,11 @@ TEST_CASE("segments that do not fit are errors that say how") {
     append_to_cache(dev, cache, x, rows);
   };
   CHECK_NOTHROW(append({0, 0, T}, {2, capacity - T, T}));
-  CHECK_THROWS_WITH_AS(append({0, 0, 1}, {2, capacity - 2, 3}), "[attention] row 1 would grow to 13 tokens, but the cache holds 12", Error);
-  CHECK_THROWS_WITH_AS(append({2, 0, 1}, {3, 0, 1}),
-                       "[attention] row 0 uses cache slot 2, which is not among the slots of its devices (4 slots in 2 parts)", Error);
+  CHECK_THROWS_WITH_AS(append({0, 0, 1}, {2, capacity - 2, 3}),
+                       "[attention] row 1 would grow to 13 tokens, but the cache holds 12", Error);
+  CHECK_THROWS_WITH_AS(
+      append({2, 0, 1}, {3, 0, 1}),
+      "[attention] row 0 uses cache slot 2, which is not among the slots of its devices (4 slots in 2 parts)", Error);
   CHECK_THROWS_AS(append({0, 0, 1}, {4, 0, 1}), Error);
   CHECK_THROWS_AS(append({-1, 0, 1}, {2, 0, 1}), Error);
   CHECK_THROWS_AS(append({0, 0, T + 1}, {2, 0, 1}), Error);
@@ -152,5 +156,6 @@ TEST_CASE("query heads that are no multiple of the key heads are an error") {
   const auto q = tensor<ShardedTensor<f32, Heads, M, P<>, Host>>(dev, Extents<Heads>(6), random(1, 6 * W));
   const auto kv = tensor<ShardedTensor<bf16, Heads, M, P<>, Host>>(dev, Extents<Heads>(4), random(1, 4 * W));
   const Segment rows[] = {{0, 0, 1}};
-  CHECK_THROWS_WITH_AS(attention<f32>(dev, q, kv, kv, rows, {}), "[attention] 6 query heads are not a multiple of 4 key heads", Error);
+  CHECK_THROWS_WITH_AS(attention<f32>(dev, q, kv, kv, rows, {}),
+                       "[attention] 6 query heads are not a multiple of 4 key heads", Error);
 }

@@ -32,8 +32,9 @@ void moves(const Extents<S>& extents) {
 
 template <class... Spec>
 struct List {};
-using Matrices = List<P<>, P<data>, P<model>, P<None, data>, P<None, model>, P<data, model>, P<model, data>, P<Axes<data, model>>,
-                      P<Axes<model, data>>, P<None, Axes<data, model>>, P<None, Axes<model, data>>>;
+using Matrices =
+    List<P<>, P<data>, P<model>, P<None, data>, P<None, model>, P<data, model>, P<model, data>, P<Axes<data, model>>,
+         P<Axes<model, data>>, P<None, Axes<data, model>>, P<None, Axes<model, data>>>;
 
 template <class M, class S, class From, class... To>
 void from(const Extents<S>& extents, List<To...>) {
@@ -50,12 +51,15 @@ TEST_CASE("a tensor that is filled is read back, whatever its spec") {
   Host dev(1);
   const auto values = random(3, 12 * 18);
   const auto same = [&]<class... Spec>(List<Spec...>) {
-    return ((elements(tensor<ShardedTensor<f32, Shape<12, 18>, Grid<2, 3>, Spec, Host>>(dev, {}, values)) == values) && ...);
+    return ((elements(tensor<ShardedTensor<f32, Shape<12, 18>, Grid<2, 3>, Spec, Host>>(dev, {}, values)) == values) &&
+            ...);
   };
   CHECK(same(Matrices{}));
 }
 
-TEST_CASE("all 121 transitions of a matrix on a 2x3 mesh") { all_pairs<Grid<2, 3>, Shape<12, 18>>({}, Matrices{}, Matrices{}); }
+TEST_CASE("all 121 transitions of a matrix on a 2x3 mesh") {
+  all_pairs<Grid<2, 3>, Shape<12, 18>>({}, Matrices{}, Matrices{});
+}
 
 TEST_CASE("one device: every spec is the same placement, and nothing moves") {
   moves<Grid<1, 1>, Shape<5, 7>, P<data, model>, P<Axes<model, data>>>({});
@@ -111,7 +115,8 @@ TEST_CASE("to the same placement nothing is copied: the result shares the elemen
 
 TEST_CASE("reduce finishes every pending sum, gather makes one dimension whole") {
   Host dev(1);
-  const auto x = tensor<ShardedTensor<f32, Shape<4, 8>, Grid<2, 4>, P<data, None, Partial<model>>, Host>>(dev, {}, random(1, 32));
+  const auto x =
+      tensor<ShardedTensor<f32, Shape<4, 8>, Grid<2, 4>, P<data, None, Partial<model>>, Host>>(dev, {}, random(1, 32));
   const auto sum = reduce(dev, x);
   CHECK(std::is_same_v<decltype(sum)::spec, P<data, None>>);
   auto expected = random(1, 32);

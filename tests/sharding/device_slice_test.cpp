@@ -41,10 +41,11 @@ TEST_CASE("device maps: tuple order is major to minor, device numbers are row-ma
 
 TEST_CASE("run-time extents that do not divide are refused with sizes that work") {
   const Extents<Shape<dyn, 6>> seven(7);
-  CHECK_THROWS_WITH_AS((local_extents<P<x>, M>(seven)),
-                       "[sharding] dimension_does_not_divide: dimension 0 has extent 7, which does not divide into 2 shards; "
-                       "sizes that work: 6, 8",
-                       Error);
+  CHECK_THROWS_WITH_AS(
+      (local_extents<P<x>, M>(seven)),
+      "[sharding] dimension_does_not_divide: dimension 0 has extent 7, which does not divide into 2 shards; "
+      "sizes that work: 6, 8",
+      Error);
   CHECK_THROWS_AS((device_slice<P<Axes<x, y>>, M>(seven, 0)), Error);
   CHECK(local_extents<P<z, y>, M>(Extents<Shape<dyn, 6>>(8)).array() == std::array<index_t, 2>{4, 2});
 }

@@ -42,7 +42,8 @@ TEST_CASE("the first rule whose window matches decides, as in the reference") {
     }
     std::string decided, spec = "None";
     for (std::size_t i = 0; i < rules.size() && decided.empty(); ++i)
-      if (PartitionRules<>::window_matches(rules[i].window, row.at("path"))) decided = std::to_string(i), spec = rules[i].spec;
+      if (PartitionRules<>::window_matches(rules[i].window, row.at("path")))
+        decided = std::to_string(i), spec = rules[i].spec;
     CHECK(decided == row.at("rule_index"));
     if (spec != "None" && detail::has_layer_stack(row.at("path")))
       spec = "P(None" + std::string(spec == "P()" ? "" : ", ") + spec.substr(2);

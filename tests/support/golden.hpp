@@ -121,10 +121,12 @@ class ErrorTable {
   }
 
   void print(std::FILE* out) const {
-    std::fprintf(out, "\n%s\n\n| stage | worst layer | ours | reference | ratio |\n|---|---|---|---|---|\n", title_.c_str());
+    std::fprintf(out, "\n%s\n\n| stage | worst layer | ours | reference | ratio |\n|---|---|---|---|---|\n",
+                 title_.c_str());
     for (const std::string& kind : order_) {
       const Row& r = rows_.at(kind);
-      std::fprintf(out, "| %s | %s | %.2e | %.2e | %.3f |\n", kind.c_str(), r.layer.c_str(), r.ours, r.reference, r.ratio());
+      std::fprintf(out, "| %s | %s | %.2e | %.2e | %.3f |\n", kind.c_str(), r.layer.c_str(), r.ours, r.reference,
+                   r.ratio());
     }
     std::fprintf(out, "| mean of %.0f | | | | %.3f |\n", count_, mean());
   }

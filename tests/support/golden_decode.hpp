@@ -32,7 +32,9 @@ struct Generation {
   typename Loaded<C, Data, Model>::Memory memory;
 
   Generation(Loaded<C, Data, Model>& loaded, index_t batch)
-      : grok(loaded), lengths(static_cast<std::size_t>(batch)), memory(loaded.model.init_memory(loaded.dev, batch, C::value.sequence_len)) {}
+      : grok(loaded),
+        lengths(static_cast<std::size_t>(batch)),
+        memory(loaded.model.init_memory(loaded.dev, batch, C::value.sequence_len)) {}
 
   /// ids [B, T], of which counts[b] are real -> logits [B, V] of each row's last token.
   Values feed(std::span<const i32> ids, const std::vector<index_t>& counts) {
@@ -42,8 +44,12 @@ struct Generation {
   }
   Values step(std::span<const i32> ids) { return feed(ids, std::vector<index_t>(lengths.size(), 1)); }
 
-  Values keys(index_t layer) const { return real_rows(whole(memory.layers[static_cast<std::size_t>(layer)].keys), lengths, line); }
-  Values values(index_t layer) const { return real_rows(whole(memory.layers[static_cast<std::size_t>(layer)].values), lengths, line); }
+  Values keys(index_t layer) const {
+    return real_rows(whole(memory.layers[static_cast<std::size_t>(layer)].keys), lengths, line);
+  }
+  Values values(index_t layer) const {
+    return real_rows(whole(memory.layers[static_cast<std::size_t>(layer)].values), lengths, line);
+  }
   bool same_cache(const Generation& other) const {
     for (index_t l = 0; l < layers; ++l)
       if (keys(l) != other.keys(l) || values(l) != other.values(l)) return false;
@@ -54,7 +60,8 @@ struct Generation {
 /// Column t of ids [B, T].
 inline std::vector<i32> column(const std::vector<i32>& ids, index_t batch, std::size_t t) {
   std::vector<i32> c;
-  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b) c.push_back(ids[b * (ids.size() / static_cast<std::size_t>(batch)) + t]);
+  for (std::size_t b = 0; b < static_cast<std::size_t>(batch); ++b)
+    c.push_back(ids[b * (ids.size() / static_cast<std::size_t>(batch)) + t]);
   return c;
 }
 
@@ -66,13 +73,14 @@ void check_generation(const std::string& folder) {
   const std::size_t steps = ids.size() / static_cast<std::size_t>(golden.batch);
   constexpr auto V = static_cast<std::size_t>(C::value.vocab_size);
 
-  const Truth truth(folder, C::value);
+  const Truth truth(grok_folder(folder), C::value);
   std::vector<Stages> rows;
   Values prefill_truth, decode_truth;
   for (std::size_t b = 0; b < golden.lengths.size(); ++b) {
     const auto prompt = golden.tokens.begin() + static_cast<std::ptrdiff_t>(b) * golden.length;
     std::vector<i32> all(prompt, prompt + golden.lengths[b]);
-    all.insert(all.end(), ids.begin() + static_cast<std::ptrdiff_t>(b * steps), ids.begin() + static_cast<std::ptrdiff_t>((b + 1) * steps));
+    all.insert(all.end(), ids.begin() + static_cast<std::ptrdiff_t>(b * steps),
+               ids.begin() + static_cast<std::ptrdiff_t>((b + 1) * steps));
     rows.push_back(truth(all));
     const Values& logits = rows.back().at("logits");
     const auto first = logits.begin() + (golden.lengths[b] - 1) * C::value.vocab_size;
@@ -97,7 +105,9 @@ void check_generation(const std::string& folder) {
         }
         return all;
       };
-      const auto reference = [&](const char* what) { return real_rows(golden[when + what + std::to_string(l)], run.lengths, run.line); };
+      const auto reference = [&](const char* what) {
+        return real_rows(golden[when + what + std::to_string(l)], run.lengths, run.line);
+      };
       compare(when + "/k/" + std::to_string(l), run.keys(l), reference("/k/"), exact("rotary_embedding/key"));
       compare(when + "/v/" + std::to_string(l), run.values(l), reference("/v/"), exact("value"));
     }
@@ -109,7 +119,8 @@ void check_generation(const std::string& folder) {
   for (std::size_t t = 0; t < steps; ++t) {
     const Values logits = run.step(column(ids, golden.batch, t));
     for (std::size_t b = 0; b < rows.size(); ++b)
-      std::copy_n(logits.begin() + static_cast<std::ptrdiff_t>(b * V), V, decoded.begin() + static_cast<std::ptrdiff_t>((b * steps + t) * V));
+      std::copy_n(logits.begin() + static_cast<std::ptrdiff_t>(b * V), V,
+                  decoded.begin() + static_cast<std::ptrdiff_t>((b * steps + t) * V));
   }
   compare("decode/logits", decoded, golden["decode/logits"], decode_truth);
   caches("decode");
@@ -130,12 +141,15 @@ void check_rows_alone(const std::string& folder) {
   for (std::size_t b = 0; b < together.lengths.size(); ++b) {
     Generation<C, 1, Model> alone(grok, 1);
     const auto row = [&](const Values& all) {
-      const auto n = static_cast<std::ptrdiff_t>(all.size() / together.lengths.size()), at = static_cast<std::ptrdiff_t>(b) * n;
+      const auto n = static_cast<std::ptrdiff_t>(all.size() / together.lengths.size()),
+                 at = static_cast<std::ptrdiff_t>(b) * n;
       return Values(all.begin() + at, all.begin() + at + n);
     };
-    const std::span prompt(golden.tokens.data() + static_cast<std::ptrdiff_t>(b) * golden.length, static_cast<std::size_t>(golden.lengths[b]));
+    const std::span prompt(golden.tokens.data() + static_cast<std::ptrdiff_t>(b) * golden.length,
+                           static_cast<std::size_t>(golden.lengths[b]));
     CHECK(alone.feed(prompt, {golden.lengths[b]}) == row(logits[0]));
-    for (std::size_t t = 0; t < steps; ++t) CHECK(alone.step(std::span(ids).subspan(b * steps + t, 1)) == row(logits[t + 1]));
+    for (std::size_t t = 0; t < steps; ++t)
+      CHECK(alone.step(std::span(ids).subspan(b * steps + t, 1)) == row(logits[t + 1]));
   }
 }
 

@@ -9,12 +9,21 @@
 
 namespace tess::test {
 
-/// Eight ragged rows and a decode step for each: more than enough for every mesh of eight devices.
+/// Eight ragged rows, and a token more for each: copies of the golden's own, whose routes have no tie within our error.
 struct Batch {
-  Golden golden{"dense_f32_2x4"};
-  std::vector<i32> next = golden.ints("decode/tokens");
-
-  std::vector<i32> step(std::size_t t) const { return column(next, golden.batch, t); }
+  explicit Batch(const std::string& folder) {
+    const Golden golden(folder);
+    const std::vector<i32> forced = column(golden.ints("decode/tokens"), golden.batch, 0);
+    length = golden.length;
+    while (lengths.size() < 8) {
+      prompts.insert(prompts.end(), golden.tokens.begin(), golden.tokens.end());
+      lengths.insert(lengths.end(), golden.lengths.begin(), golden.lengths.end());
+      next.insert(next.end(), forced.begin(), forced.end());
+    }
+  }
+  std::vector<i32> prompts, next;  // [8, length], [8]
+  std::vector<index_t> lengths;
+  index_t length = 0;
 };
 
 /// What a run leaves: logits of the prompt and of a step, keys and values of the last layer.
@@ -25,15 +34,15 @@ struct Outcome {
 
 template <class C, index_t Data, index_t Model>
 Outcome outcome(const std::string& folder) {
-  const Batch batch;
+  const Batch batch(folder);
   Loaded<C, Data, Model> grok(grok_folder(folder));
-  Generation<C, Data, Model> run(grok, batch.golden.batch);
+  Generation<C, Data, Model> run(grok, 8);
   Outcome o;
   grok.dev.reset_traffic();
-  o.prefill = run.feed(batch.golden.tokens, batch.golden.lengths);
+  o.prefill = run.feed(batch.prompts, batch.lengths);
   o.prefill_collectives = grok.dev.traffic().collectives, o.prefill_bytes = grok.dev.traffic().most_bytes();
   grok.dev.reset_traffic();
-  o.decode = run.step(batch.step(0));
+  o.decode = run.step(batch.next);
   o.decode_collectives = grok.dev.traffic().collectives, o.decode_bytes = grok.dev.traffic().most_bytes();
   o.keys = run.keys(run.layers - 1), o.values = run.values(run.layers - 1);
   return o;
@@ -51,23 +60,38 @@ Cost bill(index_t tokens, const std::vector<Segment>& rows) {
   return dev.cost;
 }
 
-inline constexpr f64 reordered_sums = 1e-2;
+/// Sums over shards are reordered f32 sums: half a unit in the last place, 2^-24, each; a few dozen of them in sequence.
+inline constexpr f64 reordered_sums = 3e-6;
+/// Before a product with int8 weights a row of activations is split into two int8 terms by the largest element that the shard sees:
+/// 2^-15 of it, through twelve layers.
+inline constexpr f64 two_int8_terms = 1e-3;
+/// Of logits, which are bf16: a last-bit difference that crosses a rounding boundary becomes 2^-8, of few of them.
+inline constexpr f64 rounded_logits = 1e-3;
 
-/// ‖sharded − unsharded‖ / ‖unsharded‖ <= bound for logits and caches, and traffic equal to the bill, to the byte.
+/// A bf16 cache would round like that in every layer; so it is f32 here.
+using MoeOnMesh = Variant<Moe12, nn::SoftmaxTopK<>, f32>;
+extern template Outcome outcome<MoeOnMesh, 1, 1>(const std::string&);  // golden_mesh_1_test.cpp
+
+/// ‖sharded − unsharded‖ / ‖unsharded‖ <= bound for caches (logits: and their rounding), and traffic equal to the bill, to the byte.
 template <class C, index_t Data, index_t Model>
 void check_mesh(const std::string& folder, f64 bound) {
   static const Outcome unsharded = outcome<C, 1, 1>(folder);
   const Outcome sharded = outcome<C, Data, Model>(folder);
-  const f64 errors[] = {relative_error(sharded.prefill, unsharded.prefill), relative_error(sharded.decode, unsharded.decode),
-                        relative_error(sharded.keys, unsharded.keys), relative_error(sharded.values, unsharded.values)};
-  std::printf("%s on %dx%d, distance from 1x1: prefill %.1e, decode %.1e, last layer's keys %.1e, values %.1e\n", folder.c_str(),
-              static_cast<int>(Data), static_cast<int>(Model), errors[0], errors[1], errors[2], errors[3]);
-  for (const f64 error : errors) CHECK(error <= bound);
+  const f64 errors[] = {relative_error(sharded.prefill, unsharded.prefill),
+                        relative_error(sharded.decode, unsharded.decode), relative_error(sharded.keys, unsharded.keys),
+                        relative_error(sharded.values, unsharded.values)};
+  std::printf("%s on %dx%d, distance from 1x1: prefill %.1e, decode %.1e, last layer's keys %.1e, values %.1e\n",
+              folder.c_str(), static_cast<int>(Data), static_cast<int>(Model), errors[0], errors[1], errors[2],
+              errors[3]);
+  CHECK(errors[0] <= bound + rounded_logits);
+  CHECK(errors[1] <= bound + rounded_logits);
+  CHECK(errors[2] <= bound);
+  CHECK(errors[3] <= bound);
 
   using M = typename Loaded<C, Data, Model>::M;
-  const Batch batch;
-  const Cost prefill = bill<C, M>(batch.golden.length, segments(batch.golden.lengths));
-  const Cost decode = bill<C, M>(1, segments(std::vector<index_t>(8, 1), batch.golden.lengths));
+  const Batch batch(folder);
+  const Cost prefill = bill<C, M>(batch.length, segments(batch.lengths));
+  const Cost decode = bill<C, M>(1, segments(std::vector<index_t>(8, 1), batch.lengths));
   CHECK(sharded.prefill_collectives == prefill.collectives);
   CHECK(sharded.prefill_bytes == prefill.bytes);
   CHECK(sharded.decode_collectives == decode.collectives);

@@ -32,9 +32,10 @@ void check_stages(const std::string& folder, const std::string& what, const Boun
   Loaded<C, Data, Model> grok(grok_folder(folder));
   std::vector<i32> experts;
   if constexpr (C::value.model.is_moe()) grok.force(experts = golden.ints("forward/experts"));
-  const Stages truth = Truth(folder, C::value)(golden, experts);
+  const Stages truth = Truth(grok_folder(folder), C::value)(golden, experts);
   for (const auto& [stage, values] : truth)
-    if (golden.has("truth/stage/" + stage)) CHECK_MESSAGE(golden.error(values, golden["truth/stage/" + stage]) < 1e-12, stage);
+    if (golden.has("truth/stage/" + stage))
+      CHECK_MESSAGE(golden.error(values, golden["truth/stage/" + stage]) < 1e-12, stage);
   CHECK(golden.error(truth.at("logits"), golden["truth/logits"]) < 1e-12);
 
   ErrorTable table(folder + ", mesh " + std::to_string(Data) + "x" + std::to_string(Model) + ", " + what);
@@ -46,7 +47,8 @@ void check_stages(const std::string& folder, const std::string& what, const Boun
     if (reference == 0) CHECK(golden.error(ours, truth.at(stage)) == 0);  // the embeddings
     else CHECK_MESSAGE(table.add(stage, golden.error(ours, truth.at(stage)), reference) <= bounds.stage, stage);
   });
-  CHECK(table.add("logits", golden.error(logits, truth.at("logits")), golden.error(golden["forward/logits"], truth.at("logits"))) <= bounds.logits);
+  CHECK(table.add("logits", golden.error(logits, truth.at("logits")),
+                  golden.error(golden["forward/logits"], truth.at("logits"))) <= bounds.logits);
   CHECK(table.mean() <= bounds.mean);
 
   auto fresh = grok.model.init_memory(grok.dev, golden.batch, golden.length);

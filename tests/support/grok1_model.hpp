@@ -18,7 +18,8 @@ namespace tess::test {
 using grok1::LanguageModelConfig;
 using grok1::TransformerConfig;
 
-constexpr LanguageModelConfig golden_config(TransformerConfig transformer, bool quantized = true, index_t scale_groups = 8) {
+constexpr LanguageModelConfig golden_config(TransformerConfig transformer, bool quantized = true,
+                                            index_t scale_groups = 8) {
   LanguageModelConfig c;
   c.model = transformer;
   c.model.shard_activations = true;
@@ -32,19 +33,40 @@ constexpr LanguageModelConfig golden_config(TransformerConfig transformer, bool 
 }
 
 struct Moe12 {
-  static constexpr LanguageModelConfig value = golden_config({.emb_size = 32, .key_size = 16, .num_q_heads = 16, .num_kv_heads = 8,
-                                                              .num_layers = 12, .vocab_size = 512, .widening_factor = 8,
-                                                              .attn_output_multiplier = 0.25, .num_experts = 8, .num_selected_experts = 2});
+  static constexpr LanguageModelConfig value = golden_config({.emb_size = 32,
+                                                              .key_size = 16,
+                                                              .num_q_heads = 16,
+                                                              .num_kv_heads = 8,
+                                                              .num_layers = 12,
+                                                              .vocab_size = 512,
+                                                              .widening_factor = 8,
+                                                              .attn_output_multiplier = 0.25,
+                                                              .num_experts = 8,
+                                                              .num_selected_experts = 2});
 };
 struct Moe2 {
-  static constexpr LanguageModelConfig value =
-      golden_config({.emb_size = 96, .key_size = 32, .num_q_heads = 24, .num_kv_heads = 8, .num_layers = 2, .vocab_size = 1000,
-                     .widening_factor = 8, .attn_output_multiplier = 0.1767766952966369, .num_experts = 8, .num_selected_experts = 2});
+  static constexpr LanguageModelConfig value = golden_config({.emb_size = 96,
+                                                              .key_size = 32,
+                                                              .num_q_heads = 24,
+                                                              .num_kv_heads = 8,
+                                                              .num_layers = 2,
+                                                              .vocab_size = 1000,
+                                                              .widening_factor = 8,
+                                                              .attn_output_multiplier = 0.1767766952966369,
+                                                              .num_experts = 8,
+                                                              .num_selected_experts = 2});
 };
 struct Dense {
-  static constexpr LanguageModelConfig value =
-      golden_config({.emb_size = 64, .key_size = 16, .num_q_heads = 16, .num_kv_heads = 8, .num_layers = 3, .vocab_size = 512,
-                     .widening_factor = 8, .attn_output_multiplier = 0.25, .num_experts = 1, .num_selected_experts = 1});
+  static constexpr LanguageModelConfig value = golden_config({.emb_size = 64,
+                                                              .key_size = 16,
+                                                              .num_q_heads = 16,
+                                                              .num_kv_heads = 8,
+                                                              .num_layers = 3,
+                                                              .vocab_size = 512,
+                                                              .widening_factor = 8,
+                                                              .attn_output_multiplier = 0.25,
+                                                              .num_experts = 1,
+                                                              .num_selected_experts = 1});
 };
 struct DenseF32 {
   static constexpr LanguageModelConfig value = golden_config(Dense::value.model, false, 4);
@@ -73,12 +95,13 @@ struct Forced {
   }
 };
 
-/// The whole of a finished tensor, collected from its shards without moving a byte on the mesh; of replicas the last one counts.
+/// The whole of a finished tensor, collected from its shards without moving a byte on the mesh. Replicas must agree bit for bit.
 template <AnyTensor X>
 Values whole(const X& x) {
   static_assert(X::sharding.partial == 0);
   const auto &all = x.extents(), &local = x.local_extents();
   Values values(static_cast<std::size_t>(all.size()));
+  std::vector<bool> known(values.size());
   for (index_t r = 0; r < X::mesh::size; ++r) {
     const auto slice = device_slice<typename X::spec, typename X::mesh>(all, r);
     for (index_t i = 0; i < x.local_extents().size(); ++i) {
@@ -87,7 +110,11 @@ Values whole(const X& x) {
         at += (slice[static_cast<std::size_t>(d)].begin + rest % local[d]) * stride;
         rest /= local[d], stride *= all[d];
       }
-      values[static_cast<std::size_t>(at)] = static_cast<f64>(x.storage().data(r)[i]);
+      const auto here = static_cast<std::size_t>(at);
+      const auto value = static_cast<f64>(x.storage().data(r)[i]);
+      if (known[here] && !(values[here] == value))
+        fail("replicas of element ", at, " differ: ", values[here], " and ", value);
+      values[here] = value, known[here] = true;
     }
   }
   return values;
@@ -117,7 +144,8 @@ struct Loaded {
   /// The experts [layers, tokens, k] that `Forced` obeys.
   void force(const std::vector<i32>& experts) {
     auto& blocks = model.transformer.layers.blocks;
-    for (std::size_t l = 0; l < blocks.size(); ++l) blocks[l].feed_forward.router.choose.experts = experts.data() + experts.size() / blocks.size() * l;
+    for (std::size_t l = 0; l < blocks.size(); ++l)
+      blocks[l].feed_forward.router.choose.experts = experts.data() + experts.size() / blocks.size() * l;
   }
 
   typename T::Tokens tokens(std::span<const i32> ids, index_t batch) {
@@ -128,17 +156,23 @@ struct Loaded {
   /// Logits [B, T or 1, V].
   template <grok1::Positions Which = grok1::Positions::last>
   Values operator()(std::span<const i32> ids, Memory& memory, const std::vector<Segment>& rows) {
-    return whole(model.template operator()<Which>(dev, tokens(ids, static_cast<index_t>(rows.size())), memory, view(rows)));
+    return whole(
+        model.template operator()<Which>(dev, tokens(ids, static_cast<index_t>(rows.size())), memory, view(rows)));
   }
 
   /// One pass over a batch; emit(name, values) for every stage, named as in the goldens. Returns the logits [B, T, V].
   template <class Emit>
   Values trace(std::span<const i32> ids, Memory& memory, const std::vector<Segment>& rows, Emit emit) {
     using Stream = typename T::Stream;
-    const auto embedded = reshard<Stream>(dev, model.in_out_embed(dev, tokens(ids, static_cast<index_t>(rows.size()))));
+    const auto batch = tokens(ids, static_cast<index_t>(rows.size()));
+    using Logit =
+        typename decltype(model.template operator()<grok1::Positions::all>(dev, batch, memory, view(rows)))::value_type;
+    const auto embedded = reshard<Stream>(dev, model.in_out_embed(dev, batch));
     emit("language_model/in_out_embed", whole(embedded));
-    const f32 in = bf16(static_cast<f32>(model.config.embedding_multiplier_scale)), out = bf16(static_cast<f32>(model.config.output_multiplier_scale));
-    auto h = map<f32>(dev, [in](f32 v) { return v * in; }, embedded);
+    const f32 in = bf16(static_cast<f32>(model.config.embedding_multiplier_scale)),
+              out = bf16(static_cast<f32>(model.config.output_multiplier_scale));
+    auto h = map<f32>(
+        dev, [in](f32 v) { return v * in; }, embedded);
     for (std::size_t l = 0; l < model.transformer.layers.blocks.size(); ++l) {
       const auto& layer = model.transformer.layers.blocks[l];
       const std::string path = "transformer/decoder_layer_" + std::to_string(l);
@@ -165,7 +199,8 @@ struct Loaded {
     const auto x = model.rms_norm(dev, h);
     emit("language_model/rms_norm", whole(x));
     const auto logits = model.in_out_embed.template attend<typename T::Logits>(dev, x);
-    return whole(map<bf16>(dev, [out](f32 v) { return v * out; }, logits));
+    return whole(map<Logit>(
+        dev, [out](f32 v) { return v * out; }, logits));
   }
 
  private:

@@ -22,10 +22,10 @@ using Stages = std::map<std::string, Values>;
 /// multipliers are bf16 numbers. Where nobody says which experts, it takes its own.
 class Truth {
  public:
-  Truth(const std::string& folder, const grok1::LanguageModelConfig& config) : config_(config) {
+  Truth(const std::filesystem::path& folder, const grok1::LanguageModelConfig& config) : config_(config) {
     std::vector<std::string> paths;
     for (const grok1::Leaf& leaf : grok1::leaves(config)) paths.push_back(leaf.path);
-    const io::PickleCheckpoint checkpoint(grok_folder(folder), paths);
+    const io::PickleCheckpoint checkpoint(folder, paths);
     for (const std::string& path : paths) weights_[path] = dequantized(checkpoint.read(path));
   }
 
@@ -62,10 +62,12 @@ class Truth {
         for (std::size_t t = 0; t < T; ++t) {
           std::vector<i32> chosen(X);
           std::iota(chosen.begin(), chosen.end(), 0);
-          std::stable_sort(chosen.begin(), chosen.end(), [&](i32 a, i32 b) { return at(probs, t, X, a) > at(probs, t, X, b); });
+          std::stable_sort(chosen.begin(), chosen.end(),
+                           [&](i32 a, i32 b) { return at(probs, t, X, a) > at(probs, t, X, b); });
           for (std::size_t j = 0; j < top; ++j) {
             const i32 e = experts.empty() ? chosen[j] : experts[(static_cast<std::size_t>(l) * T + t) * top + j];
-            const Values y = block(std::span(x2).subspan(t * E, E), layer + "/moe/", static_cast<std::size_t>(e)).back();
+            const Values y =
+                block(std::span(x2).subspan(t * E, E), layer + "/moe/", static_cast<std::size_t>(e)).back();
             for (std::size_t i = 0; i < E; ++i) fed[t * E + i] += at(probs, t, X, e) * y[i];
           }
         }
@@ -87,7 +89,8 @@ class Truth {
     Values& logits = s["logits"];
     for (std::size_t t = 0; t < T; ++t)
       for (std::size_t v = 0; v < table.size() / E; ++v)
-        logits.push_back(std::inner_product(table.begin() + static_cast<std::ptrdiff_t>(v * E), table.begin() + static_cast<std::ptrdiff_t>((v + 1) * E),
+        logits.push_back(std::inner_product(table.begin() + static_cast<std::ptrdiff_t>(v * E),
+                                            table.begin() + static_cast<std::ptrdiff_t>((v + 1) * E),
                                             x.begin() + static_cast<std::ptrdiff_t>(t * E), 0.0) *
                          f64{bf16(static_cast<f32>(config_.output_multiplier_scale))});
     return s;
@@ -96,7 +99,8 @@ class Truth {
   /// The golden's batch, zeros at padded positions; with the reference's experts [layers, B, T, k] or none.
   Stages operator()(const Golden& golden, std::span<const i32> experts = {}) const {
     const auto T = static_cast<std::size_t>(golden.length), B = static_cast<std::size_t>(golden.batch);
-    const auto L = static_cast<std::size_t>(config_.model.num_layers), top = static_cast<std::size_t>(config_.model.num_selected_experts);
+    const auto L = static_cast<std::size_t>(config_.model.num_layers),
+               top = static_cast<std::size_t>(config_.model.num_selected_experts);
     Stages all;
     for (std::size_t b = 0; b < B; ++b) {
       const auto n = static_cast<std::size_t>(golden.lengths[b]);
@@ -124,7 +128,9 @@ class Truth {
     return w;
   }
 
-  static f64 at(const Values& v, std::size_t row, std::size_t width, i32 column) { return v[row * width + static_cast<std::size_t>(column)]; }
+  static f64 at(const Values& v, std::size_t row, std::size_t width, i32 column) {
+    return v[row * width + static_cast<std::size_t>(column)];
+  }
   static void add(Values& to, const Values& x) {
     for (std::size_t i = 0; i < to.size(); ++i) to[i] += x[i];
   }
@@ -174,7 +180,8 @@ class Truth {
   }
 
   Values attended(const Values& q, const Values& k, const Values& v, std::size_t T) const {
-    const auto D = static_cast<std::size_t>(config_.model.key_size), HK = static_cast<std::size_t>(config_.model.num_kv_heads),
+    const auto D = static_cast<std::size_t>(config_.model.key_size),
+               HK = static_cast<std::size_t>(config_.model.num_kv_heads),
                HQ = static_cast<std::size_t>(config_.model.num_q_heads);
     Values y(q.size());
     for (std::size_t t = 0; t < T; ++t)
@@ -183,7 +190,8 @@ class Truth {
         const f64* query = &q[(t * HQ + h) * D];
         Values score;
         for (std::size_t u = 0; u <= t; ++u)
-          score.push_back(30 * std::tanh(std::inner_product(query, query + D, &k[(u * HK + kv) * D], 0.0) * config_.model.attn_output_multiplier / 30));
+          score.push_back(30 * std::tanh(std::inner_product(query, query + D, &k[(u * HK + kv) * D], 0.0) *
+                                         config_.model.attn_output_multiplier / 30));
         score = softmax(score, t + 1);
         for (std::size_t u = 0; u <= t; ++u)
           for (std::size_t d = 0; d < D; ++d) y[(t * HQ + h) * D + d] += score[u] * v[(u * HK + kv) * D + d];
@@ -194,7 +202,9 @@ class Truth {
   /// One token through one feed-forward block: gate before its GELU, up, and the result.
   std::vector<Values> block(std::span<const f64> x, const std::string& path, std::size_t expert) const {
     const std::size_t size = x.size() * static_cast<std::size_t>(config_.model.ffn_size());
-    const auto weight = [&](const char* name) { return std::span(weights_.at(path + name + "/w")).subspan(expert * size, size); };
+    const auto weight = [&](const char* name) {
+      return std::span(weights_.at(path + name + "/w")).subspan(expert * size, size);
+    };
     Values gate = product(x, weight("linear"), 1), up = product(x, weight("linear_v"), 1), hidden(gate.size());
     for (std::size_t i = 0; i < gate.size(); ++i) {
       const f64 g = gate[i];

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What the pages quote is what the programs are: code, output and error texts in README.md and docs/ are kept current.
+"""What the pages quote is what the programs are: code, output and error texts in README.md and docs/ are kept current,
+and every link inside the repository leads somewhere.
 
 check_quotes.py [--write] [--programs build/dev/examples] [--compiler g++]
 
@@ -25,6 +26,8 @@ import make_errors_md
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"(?P<marker><!-- (?P<kind>quote|output|error): (?P<source>[^\n]+?)(?:, lines (?P<first>\d+)-(?P<last>\d+))? -->\n"
                    r"```\w*\n)(?P<text>.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
+
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
 def quoted(source):
@@ -87,6 +90,9 @@ def check(page, given):
     blocks = len(BLOCK.findall(old))
     if blocks != len(re.findall(r"^<!-- (?:quote|output|error):", old, re.MULTILINE)):
         faults.append(f"{page.relative_to(ROOT)}: a marker is not followed by a fenced block")
+    for target in LINK.findall(re.sub(r"^```.*?^```$", "", old, flags=re.MULTILINE | re.DOTALL)):
+        if not (page.parent / target).exists():
+            faults.append(f"{page.relative_to(ROOT)}: the link to {target} leads nowhere")
     if given.write and new != old:
         page.write_text(new)
     return blocks, faults
@@ -106,7 +112,7 @@ def main():
         faults.append("no page quotes anything: is this the right folder?")
     print("\n".join(faults) if faults else f"{total} quotes are current")
     if faults:
-        print("Mend the pages: tests/tools/check_quotes.py --write --programs <build>/examples")
+        print("Mend the quotes: tests/tools/check_quotes.py --write --programs <build>/examples")
     return 1 if faults else 0
 
 

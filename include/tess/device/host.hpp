@@ -40,7 +40,7 @@ class Host {
   const Traffic& traffic() const { return traffic_; }
   void reset_traffic() { traffic_ = {}; }
 
-  /// One term instead of two for the activations of int8 weights: faster in prefill, 50 to 500 times less exact.
+  /// One term instead of two for the activations of int8 and bf16 weights: faster in prefill, 50 to 500 times less exact.
   /// Default: exact.
   host::Activations activations = host::Activations::two_terms;
 

@@ -11,6 +11,7 @@
 #include "../device/host.hpp"
 #include "../sharding/device_slice.hpp"
 #include "leaf.hpp"
+#include "mapped_file.hpp"
 
 namespace tess::io {
 
@@ -125,6 +126,7 @@ void load(Host& dev, ShardedTensor<table<bf16>, S, M, P, Host>& x, const Leaf& l
     }
     return std::shared_ptr<const host::Table>(std::move(t));
   });
+  MappedFile::forget(w.owner);  // lookups touch few of its pages again
   x = X(extents, host::Storage<table<bf16>>(std::move(shards)));
 }
 

@@ -47,6 +47,13 @@ class MappedFile {
   /// Keeps the mapping alive on behalf of a view of its bytes.
   [[nodiscard]] std::shared_ptr<const void> owner() const { return mapping_; }
 
+  /// Takes the pages of `owner`'s mapping out of this process: they stay in the system's cache and come back when they are
+  /// read again. Leaves alone an owner that is no mapped file.
+  static void forget(const std::shared_ptr<const void>& owner) {
+    if (const Unmap* mapping = std::get_deleter<Unmap>(owner))
+      ::madvise(const_cast<void*>(owner.get()), mapping->size, MADV_DONTNEED);
+  }
+
   /// Hints to the system, without effect on what is read: the bytes will be read once and in order / soon, all of them.
   void advise_sequential() const { advise(MADV_SEQUENTIAL); }
   void advise_willneed() const { advise(MADV_WILLNEED); }

@@ -87,7 +87,7 @@ constexpr auto map(D& dev, F f, const X& x, const Others&... others) {
     dev.map(f, y, x, others...);
     return y;
   } else {
-    return R{};
+    return reduced_type<R>{};
   }
 }
 
@@ -109,16 +109,20 @@ constexpr auto add(D& dev, const A& a, const B& b) {
 /// x [..., N] + bias [N] on every row; the bias is sharded as x's last dimension. Refused on a pending sum, which would
 /// add it often.
 template <class D, AnyTensor X, AnyTensor B>
-constexpr X add_bias(D& dev, const X& x, const B& bias) {
+constexpr auto add_bias(D& dev, const X& x, const B& bias) {
   static_assert(detail::map_fact<X, X>::ok);
   static_assert(B::rank == 1, "[add_bias] a bias has one dimension");
   static_assert(detail::holds_or<B::sharding[0] == X::sharding[X::rank - 1],
                                  operands_are_sharded_differently<lhs<typename X::spec>, rhs<typename B::spec>>>::ok);
-  if (bias.extent(0) != x.extent(X::rank - 1))
-    fail("[add_bias] the bias has extent ", bias.extent(0), ", the rows ", x.extent(X::rank - 1));
-  X y = make<X>(dev, x.extents());
-  dev.add_bias(y, x, bias);
-  return y;
+  if constexpr (X::sharding.partial) {
+    return reduced_type<X>{};
+  } else {
+    if (bias.extent(0) != x.extent(X::rank - 1))
+      fail("[add_bias] the bias has extent ", bias.extent(0), ", the rows ", x.extent(X::rank - 1));
+    X y = make<X>(dev, x.extents());
+    dev.add_bias(y, x, bias);
+    return y;
+  }
 }
 
 /// x [B, T, D] -> [B, 1, D]: of every row the token at `last[b]`.

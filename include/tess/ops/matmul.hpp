@@ -73,8 +73,28 @@ constexpr MatmulVerdict matmul_verdict() {
   return judge_matmul(X::sharding, W::sharding);
 }
 template <class X, class W>
+struct contracting {
+  static constexpr SpecValue value = [] {
+    const DimAxes k = W::sharding[W::rank - 2], n = W::sharding[W::rank - 1];
+    SpecValue s = X::sharding.without(k.mask() | n.mask());
+    s.partial = 0;
+    s[s.rank - 1] = k;
+    return s;
+  }();
+};
+/// A refused product has the spec that the remedy would give, so that a mistake is reported once.
+template <class X, class W>
 struct matmul_result {
-  static constexpr SpecValue value = matmul_verdict<X, W>().result;
+  static constexpr SpecValue value = [] {
+    constexpr MatmulVerdict verdict = matmul_verdict<X, W>();
+    if (verdict.fault == MatmulFault::none) return verdict.result;
+    SpecValue whole;
+    whole.rank = X::rank;
+    if (verdict.fault == MatmulFault::meshes) return whole;
+    SpecValue w = W::sharding;
+    w.partial = 0;
+    return judge_matmul(contracting<X, W>::value, w).result;
+  }();
 };
 
 template <class X, class W>
@@ -109,17 +129,6 @@ constexpr Extents<To> extents_with_last(const Extents<From>& e, index_t last) {
   all.back() = last;
   return Extents<To>::from(all);
 }
-
-template <class X, class W>
-struct contracting {
-  static constexpr SpecValue value = [] {
-    const DimAxes k = W::sharding[W::rank - 2], n = W::sharding[W::rank - 1];
-    SpecValue s = X::sharding.without(k.mask() | n.mask());
-    s.partial = 0;
-    s[s.rank - 1] = k;
-    return s;
-  }();
-};
 }  // namespace detail
 
 template <class X, class W>
@@ -140,12 +149,12 @@ constexpr auto matmul(D& dev, const X& x, const W& w) {
   static_assert(detail::matmul_fact<X, W>::ok);
   static_assert(W::rank == 2,
                 "[matmul] the right operand is [K, N]; experts [E, K, N] are for grouped tokens (ops/experts.hpp)");
+  using S = detail::with_last<typename X::shape, detail::static_extent<typename W::shape>(W::rank - 1)>;
+  using R = ShardedTensor<Y, S, typename X::mesh, spec_type<typename X::mesh, detail::matmul_result<X, W>>,
+                          typename X::device>;
   if constexpr (!MatmulCompatible<X, W>) {
-    return x;
+    return R{};
   } else {
-    using S = detail::with_last<typename X::shape, detail::static_extent<typename W::shape>(1)>;
-    using R = ShardedTensor<Y, S, typename X::mesh, spec_type<typename X::mesh, detail::matmul_result<X, W>>,
-                            typename X::device>;
     if (x.extent(X::rank - 1) != w.extent(0))
       fail("[matmul] contracted_extents_differ: the left operand's last dimension has extent ", x.extent(X::rank - 1),
            ", the right operand's first ", w.extent(0));

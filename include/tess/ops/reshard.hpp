@@ -76,14 +76,6 @@ constexpr auto reshard(D& dev, const X& x) {
 }
 
 namespace detail {
-template <class X>
-struct reduced_spec {
-  static constexpr SpecValue value = [] {
-    SpecValue s = X::sharding;
-    s.partial = 0;
-    return s;
-  }();
-};
 template <class X, int Dim>
 struct gathered_spec {
   static constexpr SpecValue value = [] {

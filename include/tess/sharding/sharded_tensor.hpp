@@ -73,6 +73,20 @@ using with_type = ShardedTensor<T, typename X::shape, typename X::mesh, typename
 template <AnyTensor X, AnyShape S, AnySpec Spec>
 using with_shape = ShardedTensor<typename X::value_type, S, typename X::mesh, Spec, typename X::device>;
 
+namespace detail {
+template <class X>
+struct reduced_spec {
+  static constexpr SpecValue value = [] {
+    SpecValue s = X::sharding;
+    s.partial = 0;
+    return s;
+  }();
+};
+}  // namespace detail
+/// X with its pending sums finished.
+template <AnyTensor X>
+using reduced_type = with_spec<X, spec_type<typename X::mesh, detail::reduced_spec<X>>>;
+
 /// Bytes of a shard with the given extents. Grouped int8 counts its scales (those of G groups along the last dimension
 /// but one).
 template <class T, AnyShape L>

@@ -151,6 +151,22 @@ TEST_CASE("matmul.two_terms_are_exact_where_one_is_not") {
   }
 }
 
+TEST_CASE("matmul.one_term_of_bf16_weights_rounds_the_activations") {
+  const RestoreCpu restore;
+  ThreadPool pool(2);
+  const index_t M = 7, K = 1024, N = 96;
+  const auto w = make_weight<bf16>(pool, K, N, K);
+  const auto x = normal_values<f32>(M * K, 3);
+  for (const Cpu& isa : available_cpus()) {
+    use_cpu(isa);
+    CAPTURE(name(isa));
+    CHECK(error_of<f32, bf16, f32>(pool, w, x, M) < 2e-5);
+    if (!isa.bf16) continue;  // activations stay f32
+    CHECK(error_of<f32, bf16, f32>(pool, w, x, M, Activations::one_term) > 3e-4);
+    CHECK(error_of<f32, bf16, f32>(pool, w, x, M, Activations::one_term) < 4e-3);
+  }
+}
+
 TEST_CASE("matmul.extreme_int8_sums_do_not_overflow") {
   const RestoreCpu restore;
   ThreadPool pool(1);

@@ -24,7 +24,7 @@ auto specs_of(std::integer_sequence<int, I...>) {
   return std::array{tess::spec_value<PARTITION_RULES::spec<I>, Grid<1, 1>, 3>...};
 }
 
-/// Checks the shard shapes of one column; a group of scales is shared by the shards that it touches, so scales need not divide.
+/// Checks the shard shapes of one column.
 template <tess::index_t D, tess::index_t M>
 void check_column(const support::Row& row, const tess::SpecValue& spec) {
   const std::string& expected = row.at("shard_" + std::to_string(D) + "x" + std::to_string(M));
@@ -37,11 +37,27 @@ void check_column(const support::Row& row, const tess::SpecValue& spec) {
   CHECK(shape == support::parse_shape(expected));
 }
 
+/// Scales have no spec of their own: a shard of rows takes those of the groups that it touches (io/load.hpp). On every mesh it holds
+/// whole groups, or is part of one.
+template <tess::index_t D, tess::index_t M>
+void check_scales(tess::index_t rows, tess::index_t groups, const tess::SpecValue& weight) {
+  const tess::index_t shard = rows / tess::parts<Grid<D, M>>(weight[weight.rank - 2]), group = rows / groups;
+  CHECK((shard % group == 0 || group % shard == 0));
+}
+
+/// f(mesh) for the seven meshes of the table.
+template <class F>
+void on_every_mesh(F f) {
+  f(Grid<1, 1>{}), f(Grid<1, 8>{}), f(Grid<2, 4>{}), f(Grid<4, 2>{}), f(Grid<8, 1>{}), f(Grid<2, 8>{}),
+      f(Grid<1, 16>{});
+}
+
 }  // namespace
 
 TEST_CASE("specs and shard shapes of all 1218 parameters of Grok-1") {
   const auto specs = specs_of(std::make_integer_sequence<int, PARTITION_RULES::size>{});
   int weights = 0, scales = 0;
+  tess::index_t rows = 0;  // of the weight in the line above
   for (const auto& row : support::read_csv(TESS_TEST_DATA "/sharding/grok1_param_specs.csv")) {
     CAPTURE(row.at("path"));
     const int rule = PARTITION_RULES::index(row.at("path"));
@@ -49,18 +65,16 @@ TEST_CASE("specs and shard shapes of all 1218 parameters of Grok-1") {
     tess::SpecValue spec = specs[static_cast<std::size_t>(rule)];
     spec.rank = static_cast<int>(support::parse_shape(row.at("shape")).size());
     CHECK(spec == support::parse_spec(row.at("spec"), {"data", "model"}));
-    if (row.at("part") == "scales") {  // they follow their weight on every mesh (io/load.hpp), and need no spec of their own
+    if (row.at("part") == "scales") {
+      const tess::index_t groups = std::stol(row.at("scale_groups"));
+      on_every_mesh([&]<class G>(G) { check_scales<G::axis_size(0), G::axis_size(1)>(rows, groups, spec); });
       ++scales;
-      continue;
+    } else {
+      on_every_mesh([&]<class G>(G) { check_column<G::axis_size(0), G::axis_size(1)>(row, spec); });
+      const auto shape = support::parse_shape(row.at("shape"));
+      if (shape.size() > 1) rows = shape[shape.size() - 2];
+      ++weights;
     }
-    check_column<1, 1>(row, spec);
-    check_column<1, 8>(row, spec);
-    check_column<2, 4>(row, spec);
-    check_column<4, 2>(row, spec);
-    check_column<8, 1>(row, spec);
-    check_column<2, 8>(row, spec);
-    check_column<1, 16>(row, spec);
-    ++weights;
   }
   CHECK(weights == 770);
   CHECK(scales == 448);

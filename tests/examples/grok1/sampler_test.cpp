@@ -1,4 +1,4 @@
-// The sampler against what the reference's own returned: filter, tokens, probabilities, top-8, bit for bit.
+// The sampler against what the reference's own returned: as written bit for bit, as compiled token for token.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+#include <tess/io/json.hpp>
 #include <tess/io/safetensors.hpp>
 
 #include "grok1/sampler.hpp"
 
+using grok1::SampleArithmetic;
 using grok1::Sampler;
 using grok1::SampleSettings;
 using tess::bf16;
@@ -37,7 +39,7 @@ std::vector<std::uint16_t> bits(std::span<const bf16> values) {
 struct Golden {
   explicit Golden(const std::string& folder)
       : file(std::string(TESS_TEST_DATA) + "/grok/" + folder + "/golden.safetensors"),
-        logits(bf16_values(file["sample/logits"])),
+        logits(tess::io::values_as<float>(file["sample/logits"])),
         filtered(bf16_values(file["sample/filtered"])),
         prob(bf16_values(file["sample/prob"])),
         top_probs(bf16_values(file["sample/top_probs"])),
@@ -45,7 +47,7 @@ struct Golden {
         top_ids(tess::io::values_as<int>(file["sample/top_ids"])) {
     const auto pairs = tess::io::values_as<float>(file["sample/settings"]);
     for (std::size_t i = 0; i + 1 < pairs.size(); i += 2)
-      settings.push_back({.temperature = pairs[i], .nucleus_p = pairs[i + 1]});
+      settings.push_back({pairs[i], pairs[i + 1], SampleArithmetic::as_written});
     seeds = token.size() / settings.size();
   }
   std::span<const bf16> filtered_row(std::size_t i) const {
@@ -53,15 +55,22 @@ struct Golden {
   }
 
   tess::io::SafetensorsFile file;
-  std::vector<bf16> logits, filtered, prob, top_probs;
+  std::vector<float> logits;
+  std::vector<bf16> filtered, prob, top_probs;
   std::vector<int> token, top_ids;
   std::vector<SampleSettings> settings;
   std::size_t seeds = 0;
 };
 
-std::vector<bf16> ramp(std::initializer_list<float> x) {
-  std::vector<bf16> out;
-  for (const float v : x) out.push_back(bf16(v));
+std::vector<float> ramp(std::initializer_list<float> x) { return x; }
+
+/// Numbers in [-1, 1) from a linear congruence: the same in the Python that made the expected values.
+std::vector<float> congruence(std::size_t size, std::uint32_t seed) {
+  std::vector<float> out(size);
+  for (float& x : out) {
+    seed = seed * 1664525u + 1013904223u;
+    x = static_cast<float>(seed >> 8) / 8388608.0f - 1.0f;
+  }
   return out;
 }
 
@@ -134,7 +143,7 @@ TEST_CASE("sampler: the report is sorted, ties to the lower id, and short vocabu
   CHECK(out.top_k_token_ids == std::array{1, 3, 2, 0, 4, -1, -1, -1});
   CHECK(out.top_k_probs[5] == 0.0f);
   // More than eight equal ones: the first eight.
-  const std::vector<bf16> flat(100, bf16(0.5f));
+  const std::vector<float> flat(100, 0.5f);
   CHECK(sampler(flat, {}, grok1::prng_key(1)).top_k_token_ids == std::array{0, 1, 2, 3, 4, 5, 6, 7});
 }
 
@@ -164,7 +173,7 @@ TEST_CASE("sampler: corners of XLA's arithmetic, printed by JAX 0.4.25") {
   // The last three terms of a cumulative sum are added with one rounding; with two, it would not reach 1 - p here, and
   // all six were kept.
   const auto filtered =
-      sampler.filter(ramp({-0.5, 0, -0.75, -1.75, -1.5, -3}), {.temperature = 1, .nucleus_p = 0.00390625f});
+      sampler.filter(ramp({-0.5, 0, -0.75, -1.75, -1.5, -3}), {1, 0.00390625f, SampleArithmetic::as_written});
   CHECK(std::count_if(filtered.begin(), filtered.end(), [](bf16 x) { return x > -1e9f; }) == 1);
 }
 
@@ -186,13 +195,8 @@ TEST_CASE("sampler: frequencies follow the probabilities, and a low temperature 
 }
 
 TEST_CASE("sampler: a vocabulary of 131072 tokens, against what JAX 0.4.25 printed") {
-  // Logits from a linear congruence, the same in the Python that printed the numbers.
-  std::vector<bf16> logits(131072);
-  std::uint32_t state = 1;
-  for (auto& x : logits) {
-    state = state * 1664525u + 1013904223u;
-    x = bf16(static_cast<float>(state >> 8) / 16777216.0f * 16.0f - 8.0f);
-  }
+  std::vector<float> logits = congruence(131072, 1);
+  for (float& x : logits) x = bf16(x * 8);
   struct Printed {
     float temperature, nucleus_p;
     std::uint64_t seed;
@@ -207,7 +211,7 @@ TEST_CASE("sampler: a vocabulary of 131072 tokens, against what JAX 0.4.25 print
                         Printed{2.0f, 0.999f, 4, 80799, 0x387c, 131072}}) {
     CAPTURE(p.temperature);
     CAPTURE(p.nucleus_p);
-    const SampleSettings settings{p.temperature, p.nucleus_p};
+    const SampleSettings settings{p.temperature, p.nucleus_p, SampleArithmetic::as_written};
     const auto out = sampler(logits, settings, grok1::RequestKeys(p.seed).next());
     CHECK(out.token_id == p.token);
     CHECK(out.prob.bits == p.prob);
@@ -216,11 +220,51 @@ TEST_CASE("sampler: a vocabulary of 131072 tokens, against what JAX 0.4.25 print
   }
 }
 
+TEST_CASE("sampler, as compiled: every token of the jitted reference") {
+  // tests/data/grok/make_sampler_compiled.py: bf16 numbers times the output multiplier, random seeds one after another.
+  const std::string path = std::string(TESS_TEST_DATA) + "/grok/sampler_compiled.json";
+  Sampler sampler;
+  int tokens = 0, different = 0, written = 0, rounded = 0, whole_vocabulary = 0;
+  for (const auto& c : tess::io::Json::read_file(path).array()) {
+    const auto number = [&](const char* key) { return c.at(key).number(); };
+    const SampleSettings settings{static_cast<float>(number("temperature")), static_cast<float>(number("nucleus_p"))};
+    auto seed = static_cast<std::uint64_t>(number("first_seed"));
+    const auto& expected = c.at("tokens").array();
+    for (std::size_t i = 0; i < expected.size(); ++i, ++seed) {
+      auto logits = congruence(static_cast<std::size_t>(number("vocab")), static_cast<std::uint32_t>(i + 1));
+      for (float& x : logits) x = bf16(static_cast<float>(number("scale")) * x * x * x) * bf16(0.57735026f);
+      const int token = static_cast<int>(expected[i].number());
+      const auto draw = [&](SampleSettings s) { return sampler(logits, s, grok1::RequestKeys(seed).next()).token_id; };
+      ++tokens;
+      different += draw(settings) != token;
+      // What must not be: every operation rounded, the filter left out, logits rounded before the division.
+      written += draw({settings.temperature, settings.nucleus_p, SampleArithmetic::as_written}) != token;
+      whole_vocabulary += draw({settings.temperature, 1}) != token;
+      for (float& x : logits) x = bf16(x);
+      rounded += draw(settings) != token;
+    }
+  }
+  CHECK(tokens == 1584);
+  CHECK(different == 0);
+  CHECK(written > 50);
+  CHECK(rounded > 10);
+  CHECK(whole_vocabulary > 50);
+}
+
+TEST_CASE("sampler: with the whole nucleus the filter does nothing") {
+  const std::vector<float> logits = congruence(1000, 3);
+  Sampler sampler;
+  for (const auto arithmetic : {SampleArithmetic::as_written, SampleArithmetic::as_compiled}) {
+    const auto filtered = sampler.filter(logits, {1, 1, arithmetic});
+    for (std::size_t i = 0; i < logits.size(); ++i) CHECK(filtered[i].bits == bf16(logits[i]).bits);
+  }
+}
+
 TEST_CASE("sampler: what cannot be sampled is an error") {
   Sampler sampler;
   const auto key = grok1::prng_key(0);
   const auto good = ramp({1, 2, 3});
-  const auto says = [&](const std::vector<bf16>& logits, SampleSettings settings, const char* text) {
+  const auto says = [&](const std::vector<float>& logits, SampleSettings settings, const char* text) {
     CHECK_THROWS_WITH_AS(sampler(logits, settings, key), doctest::Contains(text), tess::Error);
   };
   constexpr float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();

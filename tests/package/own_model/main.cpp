@@ -1,9 +1,13 @@
-// A stranger's model of the Grok-1 family: own sizes, an official-format checkpoint of them, the most probable next token.
+// A stranger's model of the Grok-1 family: own sizes, a checkpoint of them, the most probable next token.
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <grok1/load.hpp>
 #include <grok1/runner.hpp>
+#include <string>
+#include <vector>
 
 void write_checkpoint(const std::filesystem::path& folder, const grok1::LanguageModelConfig& config);
 
@@ -34,7 +38,8 @@ static_assert(after - before - 1 <= 15, "a model of one's own sizes takes at mos
 }  // namespace
 
 int main() {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "tess-own-model";
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("tess-own-model-" + std::to_string(getpid()));
   write_checkpoint(folder, Mine::value);
   const std::vector<tess::i32> prompt = {7, 77, 3, 21, 60};
   using tess::Axis, tess::Mesh, grok1::data, grok1::model;

@@ -11,10 +11,11 @@
 
 namespace tess::host {
 
-/// How an int8 matmul takes its activations where the CPU has int8 dot products. Elsewhere they stay f32.
-///   two_terms: x = s (q1 + q2 / 254) per row and block, both int8: error about 3e-5 of the result (Gaussian
-///   activations).
-///   one_term:  x = s q1: twice as fast, error about 7e-3, more with outliers. Opt-in.
+/// How a matmul takes f32 activations where the CPU has dot products of the weights' type. Elsewhere they stay f32.
+///   two_terms: int8 weights: x = s (q1 + q2 / 254) per row and block, both int8, error about 3e-5 of the result (for
+///              Gaussian activations); bf16 weights: x as the sum of two bf16, error about 1e-5.
+///   one_term:  twice as fast, opt-in. int8: x = s q1, error about 7e-3, more with outliers; bf16: x rounded to bf16,
+///              as the reference rounds it, error about 2e-3.
 enum class Activations { two_terms, one_term };
 
 namespace detail {

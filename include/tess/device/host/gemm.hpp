@@ -46,8 +46,10 @@ Method<X> choose_method([[maybe_unused]] const Cpu& cpu, [[maybe_unused]] Activa
     }
   if constexpr (std::is_same_v<E, bf16>)
     if (cpu.isa == Isa::avx512 && cpu.bf16) {
-      constexpr int terms = std::is_same_v<X, f32> ? 2 : 1;  // f32 = upper + lower bf16
-      return {Form::bf16_words, terms, avx512::prepare_bf16_words<X>, avx512::block_bf16<terms>};
+      if constexpr (!std::is_same_v<X, bf16>)
+        if (activations == Activations::two_terms)
+          return {Form::bf16_words, 2, avx512::prepare_bf16_words<X, 2>, avx512::block_bf16<2>};
+      return {Form::bf16_words, 1, avx512::prepare_bf16_words<X, 1>, avx512::block_bf16<1>};
     }
   if (cpu.isa == Isa::avx512) return {Form::f32_words, 1, avx512::prepare_f32_words<X>, avx512::block_f32<E>};
   if (cpu.isa == Isa::avx2) return {Form::f32_words, 1, avx2::prepare_f32_words<X>, avx2::block_f32<E>};

@@ -36,8 +36,8 @@ TESS_TARGET_AVX512 inline void prepare_f32_words(const X* x, index_t rows, std::
   for (index_t k = 0; k < rows; k += 16) _mm512_storeu_ps(words + k, load_row(x + k, rows - k));
 }
 
-/// bf16 as they are, f32 as an upper and a lower bf16 (together 16 bits of mantissa).
-template <class X>
+/// bf16 as they are; f32 as an upper and a lower bf16, together 16 bits of mantissa, or as the upper one alone.
+template <class X, int terms>
 TESS_TARGET_BF16 inline void prepare_bf16_words(const X* x, index_t rows, std::uint32_t* words, RowScale*) {
   auto* const upper = reinterpret_cast<std::uint16_t*>(words);
   if constexpr (std::is_same_v<X, bf16>) {
@@ -51,11 +51,13 @@ TESS_TARGET_BF16 inline void prepare_bf16_words(const X* x, index_t rows, std::u
     for (index_t k = 0; k < rows; k += 16) {
       const __m512 value = load_row(x + k, rows - k);
       const auto high = (__m256i)_mm512_cvtneps_pbh(value);
-      const __m512 rest = _mm512_sub_ps(value, widen_bf16(high));
-      const __mmask16 finite = static_cast<__mmask16>(~_mm512_fpclass_ps_mask(rest, 0x99));  // NaN, +-infinity
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(upper + k), high);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(lower + k),
-                          (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_mov_ps(finite, rest)));
+      if constexpr (terms == 2) {
+        const __m512 rest = _mm512_sub_ps(value, widen_bf16(high));
+        const __mmask16 finite = static_cast<__mmask16>(~_mm512_fpclass_ps_mask(rest, 0x99));  // NaN, +-infinity
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lower + k),
+                            (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_mov_ps(finite, rest)));
+      }
     }
   }
 }

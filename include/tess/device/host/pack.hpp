@@ -36,7 +36,7 @@ struct Quad {
 };
 
 template <class E, class S>
-void load_quad(const Source<S, false>& source, index_t k, index_t rows, index_t n, index_t columns, Quad<E>& quad) {
+void load_quad(const Source<S>& source, index_t k, index_t rows, index_t n, index_t columns, Quad<E>& quad) {
   constexpr auto size = static_cast<index_t>(sizeof(S));
   if (rows < 4 || columns < panel_columns) quad = Quad<E>{};
   for (index_t j = 0; j < rows; ++j) {
@@ -52,14 +52,21 @@ void load_quad(const Source<S, false>& source, index_t k, index_t rows, index_t 
   }
 }
 
-template <class E, class S>
-void load_quad(const Source<S, true>& source, index_t k, index_t rows, index_t n, index_t columns, Quad<E>& quad) {
+/// Asks for the four rows of a panel that will be read soon; rows beyond the matrix are left out.
+template <class S>
+void prefetch_quad(const Source<S>& source, index_t k, index_t K, index_t n) {
+  for (index_t j = k; j < std::min(K, k + 4); ++j)
+    __builtin_prefetch(source.data + j * source.stride + n * static_cast<index_t>(sizeof(S)));
+}
+
+/// Consecutive elements as E; `rows` of them, at most 64.
+template <class S, class E>
+void load_run(const std::byte* at, index_t rows, E (&values)[64]) {
   constexpr auto size = static_cast<index_t>(sizeof(S));
-  if (rows < 4 || columns < panel_columns) quad = Quad<E>{};
-  for (index_t c = 0; c < columns; ++c) {
-    const std::byte* at = source.data + (n + c) * source.stride + k * size;
-    for (index_t j = 0; j < rows; ++j) quad.rows[j][c] = static_cast<E>(load<S>(at + j * size));
-  }
+  if (rows == 64)
+    for (index_t k = 0; k < 64; ++k) values[k] = static_cast<E>(load<S>(at + k * size));
+  else
+    for (index_t k = 0; k < rows; ++k) values[k] = static_cast<E>(load<S>(at + k * size));
 }
 
 inline void store_quad(const Quad<f32>& quad, std::byte* out) { std::memcpy(out, quad.rows, sizeof(quad.rows)); }
@@ -103,25 +110,48 @@ inline void store_quad(const Quad<std::int8_t>& quad, std::byte* out) {
 }
 #endif
 
-/// Each task takes one block of K and some panels, reading along the rows of the source.
-template <class E, class S, bool T>
-void pack_words(ThreadPool& pool, const Source<S, T>& source, Packed<E>& w) {
-  constexpr index_t panels_together = T ? 1 : 16;
+/// Rows of K that lie one after the other in the file: each task takes one block of K and the panels of 1024 columns.
+template <class E, class S>
+void pack_words(ThreadPool& pool, const Source<S>& source, Packed<E>& w) {
+  constexpr index_t panels_together = 32;
   constexpr index_t quad_bytes = 4 * panel_columns * static_cast<index_t>(sizeof(E));
   const index_t stripes = (w.panels() + panels_together - 1) / panels_together;
-  const auto blocks = static_cast<index_t>(w.blocks().size());
-  pool.for_range(blocks * stripes, std::max<index_t>(1, 16 / panels_together), [&](index_t begin, index_t end) {
+  pool.for_range(static_cast<index_t>(w.blocks().size()) * stripes, 1, [&](index_t begin, index_t end) {
     Quad<E> quad{};
     for (index_t task = begin; task < end; ++task) {
-      const Block& block = w.blocks()[static_cast<std::size_t>(T ? task % blocks : task / stripes)];
-      const index_t first = (T ? task / blocks : task % stripes) * panels_together;
-      const index_t last = std::min(w.panels(), first + panels_together);
+      const Block& block = w.blocks()[static_cast<std::size_t>(task / stripes)];
+      const index_t first = task % stripes * panels_together, last = std::min(w.panels(), first + panels_together);
       for (index_t k = 0; k < block.rows; k += 4)
         for (index_t p = first; p < last; ++p) {
-          const index_t columns = std::min(panel_columns, w.columns() - p * panel_columns);
-          load_quad(source, block.row + k, std::min<index_t>(4, block.rows - k), p * panel_columns, columns, quad);
+          const index_t column = p * panel_columns, columns = std::min(panel_columns, w.columns() - column);
+          prefetch_quad(source, block.row + k + 8, w.rows(), column);  // twice the speed: rows lie pages apart
+          load_quad(source, block.row + k, std::min<index_t>(4, block.rows - k), column, columns, quad);
           store_quad(quad, w.panel(p) + block.word * Packed<E>::word_row_bytes + k / 4 * quad_bytes);
         }
+    }
+  });
+}
+
+/// Columns that lie one after the other in the file: each task takes one panel and one block of K, by runs of 64 rows.
+template <class E, class S>
+void pack_words(ThreadPool& pool, const Source<S, true>& source, Packed<E>& w) {
+  constexpr index_t run = 64, rows_per_word = Packed<E>::rows_per_word;
+  const auto blocks = static_cast<index_t>(w.blocks().size());
+  pool.for_range(w.panels() * blocks, 16, [&](index_t begin, index_t end) {
+    alignas(64) E values[panel_columns][run] = {};
+    for (index_t task = begin; task < end; ++task) {
+      const Block& block = w.blocks()[static_cast<std::size_t>(task % blocks)];
+      const index_t column = task / blocks * panel_columns, columns = std::min(panel_columns, w.columns() - column);
+      std::byte* out = w.panel(task / blocks) + block.word * Packed<E>::word_row_bytes;
+      for (index_t k = 0; k < block.rows; k += run) {
+        const index_t rows = std::min(run, block.rows - k), words = (rows + 3) / 4 * 4 / rows_per_word;
+        if (rows < run || columns < panel_columns) std::memset(values, 0, sizeof(values));
+        for (index_t c = 0; c < columns; ++c)
+          load_run<S>(source.data + (column + c) * source.stride + (block.row + k) * static_cast<index_t>(sizeof(S)),
+                      rows, values[c]);
+        for (index_t word = 0; word < words; ++word, out += Packed<E>::word_row_bytes)
+          for (index_t c = 0; c < panel_columns; ++c) std::memcpy(out + 4 * c, &values[c][word * rows_per_word], 4);
+      }
     }
   });
 }
@@ -140,9 +170,8 @@ Packed<E> pack(ThreadPool& pool, const Source<S, T>& source, index_t K, index_t 
 /// Packs int8 W[K, N] with bf16 scales [groups, N] whose rows lie `scales.stride` bytes apart.
 /// group_rows: rows of a whole group; first_group_offset: rows of the first group that lie before this shard.
 /// The number of groups follows: ceil((first_group_offset + K) / group_rows).
-template <bool T>
-PackedQ8 pack_q8(ThreadPool& pool, const Source<std::int8_t, T>& source, index_t K, index_t N,
-                 const Source<bf16>& scales, index_t group_rows, index_t first_group_offset = 0) {
+inline PackedQ8 pack_q8(ThreadPool& pool, const Source<std::int8_t>& source, index_t K, index_t N,
+                        const Source<bf16>& scales, index_t group_rows, index_t first_group_offset = 0) {
   PackedQ8 w(K, N, group_rows, first_group_offset);
   detail::pack_words(pool, source, w);
   for (index_t g = 0; g < w.groups(); ++g)
