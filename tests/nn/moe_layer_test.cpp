@@ -1,4 +1,4 @@
-// A mixture of experts, and the gated network that is each expert or a dense block: against f64 on one device and on four.
+// A mixture of experts, and the gated network that is each expert or a dense block, against f64.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 

@@ -74,8 +74,8 @@ TEST_CASE("a product of rows on one device is the same bits as that of all rows:
 
 TEST_CASE("weights that are not packed give the same product") {
   Host dev(1);
-  const auto x =
-      tensor<ShardedTensor<f32, Shape<rows, K>, Grid<1, 2>, P<None, model>, Host>>(dev, {}, random(1, rows * K, 1.2345));
+  const auto x = tensor<ShardedTensor<f32, Shape<rows, K>, Grid<1, 2>, P<None, model>, Host>>(
+      dev, {}, random(1, rows * K, 1.2345));
   const auto w = tensor<ShardedTensor<f32, Shape<K, N>, Grid<1, 2>, P<model>, Host>>(dev, {}, random(2, K * N));
   ShardedTensor<packed<f32>, Shape<K, N>, Grid<1, 2>, P<model>, Host> v;
   load(dev, v, {K, N}, random(2, K * N));

@@ -165,8 +165,6 @@ struct Loaded {
   Values trace(std::span<const i32> ids, Memory& memory, const std::vector<Segment>& rows, Emit emit) {
     using Stream = typename T::Stream;
     const auto batch = tokens(ids, static_cast<index_t>(rows.size()));
-    using Logit =
-        typename decltype(model.template operator()<grok1::Positions::all>(dev, batch, memory, view(rows)))::value_type;
     const auto embedded = reshard<Stream>(dev, model.in_out_embed(dev, batch));
     emit("language_model/in_out_embed", whole(embedded));
     const f32 in = bf16(static_cast<f32>(model.config.embedding_multiplier_scale)),
@@ -199,8 +197,8 @@ struct Loaded {
     const auto x = model.rms_norm(dev, h);
     emit("language_model/rms_norm", whole(x));
     const auto logits = model.in_out_embed.template attend<typename T::Logits>(dev, x);
-    return whole(map<Logit>(
-        dev, [out](f32 v) { return v * out; }, logits));
+    return whole(map<f32>(
+        dev, [out](f32 v) { return bf16(v) * out; }, logits));
   }
 
  private:

@@ -1,5 +1,4 @@
-// What tests of operations and layers share: tensors filled by a function of the global index, read back with every copy compared,
-// weights of any type through the loader, and numbers that look random and are always the same.
+// Tensors filled from and read into plain vectors, weights through the loader, and random numbers that never change.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <doctest/doctest.h>

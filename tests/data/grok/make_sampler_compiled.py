@@ -38,7 +38,7 @@ def step(rngs, x, settings):
 
 
 cases = []
-for vocab, scale, count in ((1024, 6, 40), (1024, 24, 40), (1024, 60, 40), (131072, 6, 6), (131072, 24, 6)):
+for vocab, scale, count in ((1024, 2, 100), (1024, 6, 60), (1024, 24, 40), (131072, 6, 6), (131072, 24, 6)):
     x = [products(vocab, scale, i + 1) for i in range(count)]
     for temperature in (0.01, 0.7, 1.0, 1.3):
         for nucleus_p in (1.0, 0.95, 0.9):

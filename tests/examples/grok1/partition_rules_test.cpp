@@ -1,4 +1,4 @@
-// Every parameter of the full-size Grok-1: its spec by our table, and its shard on seven meshes, as JAX and run.py have them.
+// Every parameter of the full-size Grok-1: its spec by our table, and its shard on seven meshes, as JAX has them.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 

@@ -244,7 +244,7 @@ TEST_CASE("sampler, as compiled: every token of the jitted reference") {
       rounded += draw(settings) != token;
     }
   }
-  CHECK(tokens == 1584);
+  CHECK(tokens == 2544);
   CHECK(different == 0);
   CHECK(written > 50);
   CHECK(rounded > 10);
