@@ -33,7 +33,7 @@ struct Options {
   int threads = 0;  // 0: one a core
 
   tess::index_t max_tokens = 100;
-  double temperature = 0.01;
+  double temperature = 0;  // the reference: 0.01
   double nucleus_p = 1;
   std::uint32_t seed = 42;
   bool ignore_eos = false;

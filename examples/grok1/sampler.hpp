@@ -105,7 +105,8 @@ inline void tree_cumsum(float* x, std::size_t n, float* scratch) {
 /// Draws tokens from logits [V]. Keeps its buffers between tokens: one object a thread.
 ///
 /// `as_written` equals the reference bit for bit: filter, tokens, probabilities and top-8. `as_compiled` draws the tokens
-/// of its runner; a probability may be an ulp of bfloat16 off, for XLA has an exp of its own.
+/// of its runner with the whole nucleus; with a smaller one, its cumulative sum over eight devices may end elsewhere (3 of
+/// 1696 tokens differed). A probability may be an ulp of bfloat16 off, for XLA has an exp of its own.
 class Sampler {
  public:
   /// Throws if a logit is not finite, the settings are out of range, or logits / temperature is not finite.

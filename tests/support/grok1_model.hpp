@@ -99,7 +99,8 @@ struct Forced {
 template <AnyTensor X>
 Values whole(const X& x) {
   static_assert(X::sharding.partial == 0);
-  const auto &all = x.extents(), &local = x.local_extents();
+  const auto& all = x.extents();
+  const auto& local = x.local_extents();
   Values values(static_cast<std::size_t>(all.size()));
   std::vector<bool> known(values.size());
   for (index_t r = 0; r < X::mesh::size; ++r) {
@@ -208,7 +209,9 @@ struct Loaded {
     const auto project_to = [&](const auto& linear) {
       return project<nn::projected_spec<X, std::remove_cvref_t<decltype(linear.weight)>>>(dev, linear, x);
     };
-    const auto q = project_to(attention.query), k = project_to(attention.key), v = project_to(attention.value);
+    const auto q = project_to(attention.query);
+    const auto k = project_to(attention.key);
+    const auto v = project_to(attention.value);
     at("multi_head_attention/query", whole(q));
     at("multi_head_attention/key", whole(k));
     at("multi_head_attention/value", whole(v));

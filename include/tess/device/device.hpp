@@ -15,12 +15,40 @@ concept Device = requires(D& dev, const Extents<Shape<1>>& local) {
   dev.template allocate<f32, Mesh<>>(local);
 };
 
+/// The verbs, as tags for the error. Their arguments: the result, then the operands.
+struct verbs {
+  struct add_bias;
+  struct append_to_cache;
+  struct attention;
+  struct collective;
+  struct combine;
+  struct dispatch;
+  struct grouped_matmul;
+  struct map;
+  struct matmul;
+  struct matmul_rows;
+  struct rms_scale;
+  struct rotary;
+  struct route;
+  struct select_token;
+  struct sum_squares;
+  struct take;
+};
+
 template <class Verb, class Dev>
 struct device_has_no {
-  static_assert(detail::always_false<Verb>,
-                "[device] this device cannot run this operation: add the verb to the policy, or move the "
-                "tensor to another device");
+  static_assert(
+      detail::always_false<Verb>,
+      "[device] this device lacks the verb that the operation needs: add it to the policy (device/dry.hpp shows "
+      "all of them), or use another device");
   static constexpr bool ok = true;
 };
+
+/// Calls a verb of a device, or names the one that is missing.
+#define TESS_VERB(dev, name, ...)                                                                         \
+  do {                                                                                                    \
+    if constexpr (requires { (dev).name(__VA_ARGS__); }) (dev).name(__VA_ARGS__);                         \
+    else static_assert(device_has_no<verb<verbs::name>, device<std::remove_cvref_t<decltype(dev)>>>::ok); \
+  } while (false)
 
 }  // namespace tess

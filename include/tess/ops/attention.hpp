@@ -77,7 +77,7 @@ constexpr auto rotary(D& dev, const X& x, Segments rows, f32 base) {
   static_assert(detail::rows_fact<X>::ok);
   using R = with_type<X, Y>;
   R y = make<R>(dev, x.extents());
-  dev.rotary(y, x, rows, base);
+  TESS_VERB(dev, rotary, y, x, rows, base);
   return y;
 }
 
@@ -88,7 +88,7 @@ constexpr void append_to_cache(D& dev, C& cache, const X& x, Segments rows) {
   static_assert(detail::holds_or<(detail::attention_is_local<X, C>),
                                  heads_are_sharded_differently<lhs<typename X::spec>, rhs<typename C::spec>>>::ok);
   detail::check_segments(x, cache, rows);
-  dev.append_to_cache(cache, x, rows);
+  TESS_VERB(dev, append_to_cache, cache, x, rows);
 }
 
 /// q [B, T, HQ, D], keys and values [S, C, HK, D] -> Y [B, T, HQ, D]. Query t of row b stands at start + t and sees the
@@ -108,7 +108,7 @@ constexpr auto attention(D& dev, const Q& q, const K& keys, const V& values, Seg
     fail("[attention] ", q.extent(2), " query heads are not a multiple of ", keys.extent(2), " key heads");
   using R = with_type<Q, Y>;
   R y = make<R>(dev, q.extents());
-  dev.attention(y, q, keys, values, rows, options);
+  TESS_VERB(dev, attention, y, q, keys, values, rows, options);
   return y;
 }
 

@@ -84,7 +84,7 @@ constexpr auto map(D& dev, F f, const X& x, const Others&... others) {
                  std::is_same_v<detail::map_fact<X, X>, nothing_wrong>)) {
     (detail::check_equal_extents(x, others), ...);
     R y = make<R>(dev, x.extents());
-    dev.map(f, y, x, others...);
+    TESS_VERB(dev, map, f, y, x, others...);
     return y;
   } else {
     return reduced_type<R>{};
@@ -120,7 +120,7 @@ constexpr auto add_bias(D& dev, const X& x, const B& bias) {
     if (bias.extent(0) != x.extent(X::rank - 1))
       fail("[add_bias] the bias has extent ", bias.extent(0), ", the rows ", x.extent(X::rank - 1));
     X y = make<X>(dev, x.extents());
-    dev.add_bias(y, x, bias);
+    TESS_VERB(dev, add_bias, y, x, bias);
     return y;
   }
 }
@@ -134,7 +134,7 @@ constexpr auto select_token(D& dev, const X& x, Last last) {
       with_shape<X, Shape<detail::static_extent<typename X::shape>(0), 1, detail::static_extent<typename X::shape>(2)>,
                  typename X::spec>;
   R y = make<R>(dev, Extents<typename R::shape>::from({x.extent(0), 1, x.extent(2)}));
-  dev.select_token(y, x, last);
+  TESS_VERB(dev, select_token, y, x, last);
   return y;
 }
 

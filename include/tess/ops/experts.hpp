@@ -75,7 +75,7 @@ constexpr auto route(D& dev, const Logits& logits, index_t k, Choose choose) {
   using Weights = with_type<Ids, f32>;
   const auto extents = detail::extents_with_last<S>(logits.extents(), k);
   Routes<Ids, Weights> r{make<Ids>(dev, extents), make<Weights>(dev, extents)};
-  dev.route(r.experts, r.weights, logits, choose);
+  TESS_VERB(dev, route, r.experts, r.weights, logits, choose);
   return r;
 }
 
@@ -97,7 +97,7 @@ constexpr auto dispatch(D& dev, const X& x, const R& routes, index_t experts) {
   Grouped<Rows, Index, Index> g{make<Rows>(dev, Extents<typename Rows::shape>::from({n, x.extent(2)})),
                                 make<Index>(dev, Extents<Shape<dyn>>{n}),
                                 make<Index>(dev, Extents<Shape<dyn>>{groups * (experts + 1)})};
-  dev.dispatch(g.rows, g.positions, g.offsets, x, routes.experts);
+  TESS_VERB(dev, dispatch, g.rows, g.positions, g.offsets, x, routes.experts);
   return g;
 }
 
@@ -116,7 +116,7 @@ constexpr auto matmul(D& dev, const G& g, const W& w) {
     fail("[matmul] contracted_extents_differ: the rows have extent ", g.rows.extent(1), ", the experts' weights ",
          w.extent(1));
   R y = make<R>(dev, Extents<S>::from({g.rows.extent(0), w.extent(2)}));
-  dev.grouped_matmul(y, g.rows, w, g.offsets);
+  TESS_VERB(dev, grouped_matmul, y, g.rows, w, g.offsets);
   return Grouped<R, decltype(g.positions), decltype(g.offsets)>{y, g.positions, g.offsets};
 }
 
@@ -153,7 +153,7 @@ constexpr auto combine(D& dev, const G& g, const R& routes) {
   using S = Shape<dyn, dyn, detail::static_extent<typename X::shape>(1)>;
   using Out = ShardedTensor<f32, S, M, spec_type<M, detail::combined_spec<X>>, D>;
   Out y = make<Out>(dev, Extents<S>::from({routes.weights.extent(0), routes.weights.extent(1), g.rows.extent(1)}));
-  dev.combine(y, g.rows, g.positions, routes.weights);
+  TESS_VERB(dev, combine, y, g.rows, g.positions, routes.weights);
   return y;
 }
 

@@ -159,7 +159,7 @@ constexpr auto matmul(D& dev, const X& x, const W& w) {
       fail("[matmul] contracted_extents_differ: the left operand's last dimension has extent ", x.extent(X::rank - 1),
            ", the right operand's first ", w.extent(0));
     R y = make<R>(dev, detail::extents_with_last<S>(x.extents(), w.extent(1)));
-    dev.matmul(y, x, w);
+    TESS_VERB(dev, matmul, y, x, w);
     return y;
   }
 }

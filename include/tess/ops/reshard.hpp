@@ -47,7 +47,7 @@ constexpr auto run_plan(D& dev, const X& x) {
     using M = typename X::mesh;
     using Y = with_spec<X, spec_type<M, after_step<Planned, I>>>;
     Y y = make<Y>(dev, x.extents());
-    dev.collective(step_at<M, Planned, I>{}, y, x);
+    TESS_VERB(dev, collective, step_at<M, Planned, I>{}, y, x);
     return run_plan<Planned, I + 1>(dev, y);
   }
 }

@@ -41,13 +41,13 @@ constexpr auto rms_norm(D& dev, const X& x, const Scale& scale, f32 eps) {
     using Sums =
         ShardedTensor<f32, detail::with_last<typename X::shape, 1>, M, spec_type<M, detail::sum_squares_spec<X>>, D>;
     Sums partial = make<Sums>(dev, detail::extents_with_last<typename Sums::shape>(x.extents(), 1));
-    dev.sum_squares(partial, x);
+    TESS_VERB(dev, sum_squares, partial, x);
     const auto sums = reduce(dev, partial);
     const auto own_scale = reshard<spec_type<M, detail::row_vector_spec<X>>>(dev, scale);
     if (scale.extent(0) != x.extent(X::rank - 1))
       fail("[rms_norm] the scale has extent ", scale.extent(0), ", the rows ", x.extent(X::rank - 1));
     R y = make<R>(dev, x.extents());
-    dev.rms_scale(y, x, sums, own_scale, eps);
+    TESS_VERB(dev, rms_scale, y, x, sums, own_scale, eps);
     return y;
   }
 }

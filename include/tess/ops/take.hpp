@@ -70,7 +70,7 @@ constexpr auto take(D& dev, const Table& table, const Ids& ids) {
     for (int d = 0; d < Ids::rank; ++d) all[static_cast<std::size_t>(d)] = ids.extent(d);
     all.back() = table.extent(1);
     R y = make<R>(dev, Extents<S>::from(all));
-    dev.take(y, table, ids);
+    TESS_VERB(dev, take, y, table, ids);
     return y;
   }
 }
@@ -89,7 +89,7 @@ constexpr auto matmul_rows(D& dev, const X& x, const Table& table) {
   using S = detail::with_last<typename X::shape, detail::static_extent<typename Table::shape>(0)>;
   using R = ShardedTensor<f32, S, typename X::mesh, spec_type<typename X::mesh, result>, typename X::device>;
   R y = make<R>(dev, detail::extents_with_last<S>(x.extents(), table.extent(0)));
-  dev.matmul_rows(y, x, table);
+  TESS_VERB(dev, matmul_rows, y, x, table);
   return y;
 }
 

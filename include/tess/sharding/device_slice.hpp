@@ -24,6 +24,7 @@ constexpr index_t shard_index(const DimAxes& axes, index_t device) {
 /// The slice of a tensor of `global` extents that `device` holds under Spec.
 template <AnySpec Spec, AnyMesh M, AnyShape S>
 constexpr std::array<Range, static_cast<std::size_t>(S::rank)> device_slice(const Extents<S>& global, index_t device) {
+  static_assert(detail::sharding_fact<S, Spec, M>::ok);
   constexpr SpecValue spec = spec_value<Spec, M, S::rank>;
   const auto local = local_extents<Spec, M>(global);
   std::array<Range, static_cast<std::size_t>(S::rank)> slice{};

@@ -142,13 +142,17 @@ constexpr void check_divides(const SpecValue& spec, int d, index_t extent) {
 /// Extents of the shard of one device. Throws Error when a run-time extent does not divide.
 template <AnySpec Spec, AnyMesh M, AnyShape S>
 constexpr Extents<shard_shape<S, Spec, M>> local_extents(const Extents<S>& global) {
-  constexpr SpecValue spec = spec_value<Spec, M, S::rank>;
-  std::array<index_t, static_cast<std::size_t>(S::rank)> local{};
-  for (int d = 0; d < S::rank; ++d) {
-    check_divides<M>(spec, d, global[d]);
-    local[static_cast<std::size_t>(d)] = global[d] / parts<M>(spec[d]);
+  if constexpr (!Shardable<S, Spec, M>) {
+    return global;  // reported where the type was made
+  } else {
+    constexpr SpecValue spec = spec_value<Spec, M, S::rank>;
+    std::array<index_t, static_cast<std::size_t>(S::rank)> local{};
+    for (int d = 0; d < S::rank; ++d) {
+      check_divides<M>(spec, d, global[d]);
+      local[static_cast<std::size_t>(d)] = global[d] / parts<M>(spec[d]);
+    }
+    return Extents<shard_shape<S, Spec, M>>::from(local);
   }
-  return Extents<shard_shape<S, Spec, M>>::from(local);
 }
 
 }  // namespace tess

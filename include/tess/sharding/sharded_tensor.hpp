@@ -47,13 +47,8 @@ class ShardedTensor {
 
  private:
   Extents<S> extents_{};
-  Extents<local_shape> local_ = initial_local();
+  Extents<local_shape> local_ = tess::local_extents<Spec, M>(Extents<S>{});
   storage_type storage_{};
-
-  static constexpr Extents<local_shape> initial_local() {
-    if constexpr (Shardable<S, Spec, M>) return tess::local_extents<Spec, M>(Extents<S>{});
-    else return {};
-  }
 };
 
 namespace detail {
