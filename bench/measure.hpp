@@ -1,4 +1,4 @@
-// What the benchmarks share: seconds, medians, the memory of this process, and the stream read that decoding is compared with.
+// What the benchmarks share: seconds, medians, memory, and the stream read that decoding is compared with.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <tess/device/host/buffer.hpp>

@@ -1,4 +1,4 @@
-// The reference's sampler: temperature, nucleus filter, Gumbel draw and top-8 report, rounded where the reference rounds.
+// The reference's sampler: temperature, nucleus filter, Gumbel draw and top-8 report, rounded where it rounds.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>

@@ -1,4 +1,5 @@
 // A device that lacks a verb says which one, when an operation needs it.
+// SPDX-License-Identifier: Apache-2.0
 // expect: \[device\] this device lacks the verb that the operation needs
 // expect-GNU: device_has_no<tess::verb<tess::verbs::take>, tess::device<app::Half> >
 // expect-Clang: device_has_no<tess::verb<tess::verbs::take>, tess::device<app::Half>>

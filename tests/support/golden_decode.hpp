@@ -1,4 +1,4 @@
-// Prefill and decode steps of a golden folder: logits and caches against the float64 truth, rows alone, prompts in chunks.
+// Prefill and decode of a golden folder: logits and caches against float64, rows alone, prompts in chunks.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <doctest/doctest.h>

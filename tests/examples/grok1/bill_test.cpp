@@ -1,4 +1,4 @@
-// Grok-1 at its true size, 314 billion parameters, on three meshes: it compiles, and the compiler knows what a token costs.
+// Grok-1 at its true size on three meshes: it compiles, and the compiler knows what a token costs.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 

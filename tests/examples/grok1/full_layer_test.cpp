@@ -1,4 +1,4 @@
-// One decoder layer of Grok-1 at its full size, 4.9 GB of int8, unsharded and sharded over eight devices of one process.
+// One decoder layer of Grok-1 at full size, 4.9 GB of int8, unsharded and sharded over eight devices.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <sys/resource.h>

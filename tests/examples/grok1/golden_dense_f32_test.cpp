@@ -1,4 +1,4 @@
-// dense_f32_2x4: plain f32 weights on a mesh of 2 x 4, the one model that the reference runs with its data axis sharded.
+// dense_f32_2x4: plain f32 weights on a mesh of 2 x 4, the one model that the reference runs at data > 1.
 // SPDX-License-Identifier: Apache-2.0
 #include "support/golden_stages.hpp"
 

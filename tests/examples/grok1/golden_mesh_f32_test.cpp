@@ -1,4 +1,4 @@
-// The dense model with f32 weights and an f32 cache on meshes: nothing is rounded but sums, so that their order is all that differs.
+// The dense model with f32 weights and cache on meshes: only the order of sums differs.
 // SPDX-License-Identifier: Apache-2.0
 #include "support/golden_mesh.hpp"
 

@@ -1,4 +1,4 @@
-// The router: the reference's experts wherever its margin exceeds its noise; and the tests' sharpness, by mutations that must fail.
+// The router: the reference's experts wherever its margin exceeds its noise; and mutations that must fail.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 

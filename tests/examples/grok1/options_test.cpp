@@ -36,7 +36,7 @@ TEST_CASE("options: without arguments, the defaults of the reference's run.py") 
   CHECK(o.mesh == "1x1");
   CHECK(o.threads == 0);
   CHECK(o.max_tokens == 100);
-  CHECK(o.temperature == 0.01);
+  CHECK(o.temperature == 0);
   CHECK(o.nucleus_p == 1);
   CHECK(o.seed == 42);
   CHECK(o.stats == Stats::text);
@@ -101,7 +101,7 @@ TEST_CASE("options: --help names every option with its default, and shows exampl
                            "--dummy-weights",
                            "medium|full",
                            "--max-tokens N=100",
-                           "--temperature T=0.01",
+                           "--temperature T=0",
                            "--nucleus-p P=1",
                            "--seed N=42",
                            "--top-probs",

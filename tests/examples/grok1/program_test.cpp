@@ -1,4 +1,4 @@
-// The program from outside: sensible text, the same on every mesh, and one short error with exit code 2 for every bad input.
+// The program from outside: sensible text, the same on every mesh, and one short error for every bad input.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -87,7 +87,8 @@ TEST_CASE("program.rows_of_a_batch_are_what_they_are_alone") {
   for (const auto& p : prompts) alone += run({"--stats", "none", "--max-tokens", "20", p}).out;
   for (const char* mesh : {"1x1", "2x2"}) {
     CAPTURE(mesh);
-    CHECK(run({"--stats", "none", "--mesh", mesh, "--max-tokens", "20", prompts[0], prompts[1], prompts[2]}).out == alone);
+    CHECK(run({"--stats", "none", "--mesh", mesh, "--max-tokens", "20", prompts[0], prompts[1], prompts[2]}).out ==
+          alone);
   }
 }
 
@@ -115,9 +116,9 @@ TEST_CASE("program.reports_top_probabilities_json_help_inspect_and_plan") {
   CHECK(contains(top.err, "\"generated_tokens\": 2"));  // the first token comes from the prompt
   const Outcome help = run({"--help"});
   CHECK(help.code == 0);
-  for (const char* option : {"--checkpoint", "--tokenizer", "--config", "--mesh", "--threads", "--max-tokens", "--temperature",
-                             "--nucleus-p", "--seed", "--top-probs", "--stats", "--interactive", "--dummy-weights", "inspect",
-                             "plan", "Examples"})
+  for (const char* option : {"--checkpoint", "--tokenizer", "--config", "--mesh", "--threads", "--max-tokens",
+                             "--temperature", "--nucleus-p", "--seed", "--top-probs", "--stats", "--interactive",
+                             "--dummy-weights", "inspect", "plan", "Examples"})
     CHECK(contains(help.out, option));
   const Outcome inspect = run({"inspect", "--mesh", "2x4"});
   CHECK(inspect.code == 0);
@@ -170,7 +171,9 @@ TEST_CASE("program.refuses_bad_arguments_with_one_short_error") {
 
 TEST_CASE("program.refuses_damaged_models_with_one_short_error") {
   const auto rows = std::to_array<BadModel>({
-      {"truncated leaf", [](const TinyCopy& t) { fs::resize_file(t.leaf("00002"), 5000); }, {"tensor00002_000", "moe/linear/w"}},
+      {"truncated leaf",
+       [](const TinyCopy& t) { fs::resize_file(t.leaf("00002"), 5000); },
+       {"tensor00002_000", "moe/linear/w"}},
       {"empty leaf", [](const TinyCopy& t) { fs::resize_file(t.leaf("00003"), 0); }, {"tensor00003_000"}},
       {"a leaf that asks to run something",
        [](const TinyCopy& t) { write_file(t.leaf("00009"), "\x80\x04\x8c\x02os\x8c\x06system\x93."); },
@@ -186,27 +189,33 @@ TEST_CASE("program.refuses_damaged_models_with_one_short_error") {
        {"tensor0000", "should have the shape", "swapped"}},
       {"another number of layers",
        [](const TinyCopy& t) {
-         t.edit(t.path() / "config.json", [](std::string s) { return replaced(s, "\"num_layers\": 4", "\"num_layers\": 5"); });
+         t.edit(t.path() / "config.json",
+                [](std::string s) { return replaced(s, "\"num_layers\": 4", "\"num_layers\": 5"); });
        },
        {"holds 50 parameters", "expects 62"}},
       {"a size that does not fit",
        [](const TinyCopy& t) {
-         t.edit(t.path() / "config.json", [](std::string s) { return replaced(s, "\"ffn_size\": 256", "\"ffn_size\": 512"); });
+         t.edit(t.path() / "config.json",
+                [](std::string s) { return replaced(s, "\"ffn_size\": 256", "\"ffn_size\": 512"); });
        },
        {"config.json", "ffn_size"}},
       {"another vocabulary",
        [](const TinyCopy& t) {
-         t.edit(t.path() / "config.json", [](std::string s) { return replaced(s, "\"vocab_size\": 1024", "\"vocab_size\": 1000"); });
+         t.edit(t.path() / "config.json",
+                [](std::string s) { return replaced(s, "\"vocab_size\": 1024", "\"vocab_size\": 1000"); });
        },
        {"1024 pieces", "vocab_size is 1000"}},
       {"no tokenizer", [](const TinyCopy& t) { fs::remove(t.path() / "tokenizer.model"); }, {"tokenizer.model"}},
       {"damaged configuration", [](const TinyCopy& t) { write_file(t.path() / "config.json", "{"); }, {"config.json"}},
       {"heads that do not divide",
        [](const TinyCopy& t) {
-         t.edit(t.path() / "config.json", [](std::string s) { return replaced(s, "\"num_q_heads\": 16", "\"num_q_heads\": 15"); });
+         t.edit(t.path() / "config.json",
+                [](std::string s) { return replaced(s, "\"num_q_heads\": 16", "\"num_q_heads\": 15"); });
        },
        {"num_q_heads"}},
-      {"a second host's file", [](const TinyCopy& t) { write_file(t.path() / "ckpt-0/tensor00000_001", "x"); }, {"tensor00000_001"}},
+      {"a second host's file",
+       [](const TinyCopy& t) { write_file(t.path() / "ckpt-0/tensor00000_001", "x"); },
+       {"tensor00000_001"}},
   });
   for (const BadModel& row : rows) {
     CAPTURE(row.name);

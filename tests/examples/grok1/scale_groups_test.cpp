@@ -1,4 +1,4 @@
-// Row-parallel int8 weights with 8 scale groups on 1, 2, 4, 8 and 16 shards: groups in a shard, and shards inside a group.
+// Row-parallel int8 weights with 8 scale groups on 1 to 16 shards: groups in a shard, and shards inside a group.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
