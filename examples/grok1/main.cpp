@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,9 +11,9 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <map>
 #include <new>
 #include <optional>
+#include <sstream>
 
 #include "engine.hpp"
 #include "model_files.hpp"
@@ -84,19 +85,13 @@ void check_memory(const ModelFiles& files, const MeshEntry& mesh) {
                " are available\nUse a machine with more memory, or a smaller model (--dummy-weights medium)");
 }
 
-/// Text of one row: streamed when it is the only one, kept until its end otherwise.
-struct Row {
-  StreamDecoder decoder;
-  std::string text;
-};
-
 class Session {
  public:
   Session(const Options& o, std::size_t rows)
       : options_(o), style_(style_of(o)), files_(find_model(o, GROK1_DIRECTORY "/tiny")) {
     const MeshEntry& mesh = find_mesh(o.mesh);
     if (!files_.tokenizer.empty()) tokenizer_.emplace(Tokenizer::load(files_.tokenizer, files_.config.vocab_size));
-    else if (o.dummy_weights == DummyWeights::none)
+    else if (o.dummy_weights == DummyWeights::none && !files_.token_ids)
       tess::fail("no tokenizer.model beside ", files_.checkpoint.string(), "\nName the checkpoint's with --tokenizer");
     check_memory(files_, mesh);
     LoadProgress progress;
@@ -122,26 +117,27 @@ class Session {
            .settings = {static_cast<float>(options_.temperature), static_cast<float>(options_.nucleus_p)},
            .seed = options_.seed,
            .stop_at_eos = !options_.ignore_eos});
+    engine_->check(requests);
     const bool stream = prompts.size() == 1;
     if (stream && !options_.top_probs) show_prompt(prompts[0]);
-    std::map<std::size_t, Row> rows;
-    if (tokenizer_)
-      for (std::size_t i = 0; i < prompts.size(); ++i) rows.emplace(i, Row{StreamDecoder(*tokenizer_, true), {}});
-    const auto results = engine_->generate(requests, [&](std::size_t i, const SampleOutput& out, bool is_text) {
+    std::vector<StreamDecoder> decoders;
+    if (tokenizer_) decoders.assign(prompts.size(), StreamDecoder(*tokenizer_, true));
+    std::vector<std::string> texts(prompts.size());  // of rows that are not streamed
+    engine_->generate(requests, [&](std::size_t i, const SampleOutput& out, bool is_text) {
       if (options_.top_probs) show_top(prompts.size() > 1 ? i + 1 : 0, out);
       if (!is_text || options_.top_probs) return;
-      const std::string piece = tokenizer_ ? rows.at(i).decoder.push(out.token_id) : " " + std::to_string(out.token_id);
-      if (!stream) rows.at(i).text += piece;
+      const std::string piece = tokenizer_ ? decoders[i].push(out.token_id) : " " + std::to_string(out.token_id);
+      if (!stream) texts[i] += piece;
       else put(piece);
     });
     if (options_.top_probs) return;
     if (stream) {
-      if (tokenizer_) put(rows.at(0).decoder.finish());
+      if (tokenizer_) put(decoders[0].finish());
       put("\n");
     } else {
       for (std::size_t i = 0; i < prompts.size(); ++i) {
         show_prompt(prompts[i]);
-        put(rows.at(i).text + (tokenizer_ ? rows.at(i).decoder.finish() : "") + "\n");
+        put(texts[i] + (tokenizer_ ? decoders[i].finish() : "") + "\n");
       }
     }
   }
@@ -168,7 +164,20 @@ class Session {
       const auto ids = tokenizer_->encode(prompt);
       return {ids.begin(), ids.end()};
     }
-    std::vector<i32> ids;  // dummy weights know no words: a number for each byte will do
+    std::vector<i32> ids;
+    if (files_.token_ids) {
+      std::istringstream in(prompt);
+      for (std::string word; in >> word;) {
+        i32 id = -1;
+        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+        if (error != std::errc() || end != word.data() + word.size() || id < 0 || id >= files_.config.vocab_size)
+          tess::fail("prompt: \"", word, "\" is no token; with --tokenizer ids give numbers from 0 to ",
+                     files_.config.vocab_size - 1);
+        ids.push_back(id);
+      }
+      return ids;
+    }
+    // Dummy weights know no words: a number for each byte will do.
     for (const char c : prompt)
       ids.push_back(static_cast<i32>(static_cast<unsigned char>(c)) % static_cast<i32>(files_.config.vocab_size));
     return ids;

@@ -17,6 +17,7 @@ struct ModelFiles {
   LanguageModelConfig config;
   std::string name;
   std::filesystem::path checkpoint, tokenizer;  // empty: none
+  bool token_ids = false;                       // --tokenizer ids: numbers in and out
 };
 
 /// `tiny_folder` is that of the model that comes with the program. Throws Error for files that are missing or do not
@@ -24,11 +25,12 @@ struct ModelFiles {
 inline ModelFiles find_model(const Options& o, const std::filesystem::path& tiny_folder) {
   namespace fs = std::filesystem;
   ModelFiles m;
+  m.token_ids = o.tokenizer == "ids";
   if (o.dummy_weights != DummyWeights::none) {
     m.config = o.dummy_weights == DummyWeights::medium_size ? medium : grok_1;
     m.name = o.dummy_weights == DummyWeights::medium_size ? "medium (dummy weights)" : "Grok-1 (dummy weights)";
     if (!o.config.empty()) m.config = read_config(o.config).config;
-    if (!o.tokenizer.empty()) m.tokenizer = o.tokenizer;
+    if (!o.tokenizer.empty() && !m.token_ids) m.tokenizer = o.tokenizer;
     return m;
   }
   const fs::path folder = o.checkpoint.empty() && o.config.empty() ? tiny_folder : fs::path(o.checkpoint);
@@ -49,10 +51,11 @@ inline ModelFiles find_model(const Options& o, const std::filesystem::path& tiny
   }
   if (!folder.empty() && (!o.checkpoint.empty() || m.checkpoint.empty())) m.checkpoint = folder;
   if (m.checkpoint.empty()) tess::fail(o.config, ": names no checkpoint; give one with --checkpoint");
-  if (!o.tokenizer.empty()) m.tokenizer = o.tokenizer;
+  if (m.token_ids) m.tokenizer.clear();
+  else if (!o.tokenizer.empty()) m.tokenizer = o.tokenizer;
   for (const fs::path& beside : {m.checkpoint / "tokenizer.model", m.checkpoint / ".." / "tokenizer.model"}) {
     std::error_code ignored;
-    if (m.tokenizer.empty() && fs::exists(beside, ignored)) m.tokenizer = beside;
+    if (m.tokenizer.empty() && !m.token_ids && fs::exists(beside, ignored)) m.tokenizer = beside;
   }
   // Whether linear weights are int8 is a fact of the files; config.json does not tell.
   for (const Leaf& leaf : leaves(m.config))

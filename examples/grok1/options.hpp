@@ -138,7 +138,8 @@ inline Options parse(int argc, const char* const* argv) {
   };
   checkpoint_option(app);
   model_options(app, meshes);
-  app.add_option("--tokenizer", o.tokenizer, "SentencePiece model [tokenizer.model beside the checkpoint]")
+  app.add_option("--tokenizer", o.tokenizer,
+                 "SentencePiece model, or ids: token numbers in and out [tokenizer.model beside the checkpoint]")
       ->type_name("FILE")
       ->group("Model");
   app.add_option("--threads", o.threads, "Threads; 0: one a core")
