@@ -164,11 +164,25 @@ struct DecoderLayer {
   template <class F>
   void parameters(const nn::Scope& scope, F&& f) {
     attention.parameters(scope / "multi_head_attention", f);
-    feed_forward.parameters(scope, f);
+    if constexpr (is_moe) {
+      feed_forward_parameters(feed_forward.experts, scope / "moe", f);
+      feed_forward.router.parameters(scope / "router", f);
+    } else {
+      feed_forward_parameters(feed_forward, scope, f);
+    }
     norm.parameters(scope / "rms_norm", f);
     norm_1.parameters(scope / "rms_norm_1", f);
     norm_2.parameters(scope / "rms_norm_2", f);
     norm_3.parameters(scope / "rms_norm_3", f);
+  }
+
+ private:
+  /// The reference numbers its linear layers: the gate, the un-activated branch, the way down.
+  template <class Block, class F>
+  static void feed_forward_parameters(Block& block, const nn::Scope& scope, F&& f) {
+    block.gate.parameters(scope / "linear", f);
+    block.up.parameters(scope / "linear_v", f);
+    block.down.parameters(scope / "linear_1", f);
   }
 };
 
@@ -201,6 +215,16 @@ struct Transformer {
 template <AnyConfig C, AnyMesh M, class D>
 using InOutEmbed = nn::Embedding<ShardedTensor<table<bf16>, Shape<C::value.vocab_size, C::value.model.emb_size>, M,
                                                spec_for<PARTITION_RULES, path::embeddings>, D>>;
+
+/// The two multipliers: of the embedding, and of logits that are rounded to bf16 first.
+struct Times {
+  f32 factor;
+  constexpr f32 operator()(f32 v) const { return v * factor; }
+};
+struct RoundedTimes {
+  f32 factor;
+  constexpr f32 operator()(f32 v) const { return bf16(v) * factor; }
+};
 
 /// Which logits a call returns: of every token, or of the last one of each row.
 enum class Positions { all, last };
@@ -260,14 +284,10 @@ struct LanguageModel {
     const auto embedded = reshard<typename T::Stream>(dev, in_out_embed(dev, tokens));  // [B, T, E]
     const f32 in = bf16(static_cast<f32>(config.embedding_multiplier_scale)),
               out = bf16(static_cast<f32>(config.output_multiplier_scale));
-    const auto h = transformer(dev,
-                               map<f32>(
-                                   dev, [in](f32 v) { return v * in; }, embedded),
-                               memory, rows);
+    const auto h = transformer(dev, map<f32>(dev, Times{in}, embedded), memory, rows);
     const auto head = [&](const auto& x) {
       const auto logits = in_out_embed.template attend<typename T::Logits>(dev, rms_norm(dev, x));
-      return map<f32>(
-          dev, [out](f32 v) { return bf16(v) * out; }, logits);  // [B, T or 1, V]
+      return map<f32>(dev, RoundedTimes{out}, logits);  // [B, T or 1, V]
     };
     if constexpr (Which == Positions::all) return head(h);
     else return head(select_token(dev, h, [rows](index_t b) { return rows[b].count > 0 ? rows[b].count - 1 : 0; }));

@@ -164,10 +164,10 @@ TEST_CASE("given routes are followed") {
   CHECK(error(y, truth) < 1e-6);
 }
 
-TEST_CASE("the names of the parameters are Haiku's") {
+TEST_CASE("parameters are named by what they are") {
   Mixture<Grid<1, 1>, Host, f32, nn::Silu> layer;
   std::vector<std::string> paths;
   layer.parameters(nn::Scope("layer"), [&](const nn::Scope& scope, auto&) { paths.push_back(scope.path()); });
-  CHECK(paths == std::vector<std::string>{"layer/moe/linear/w", "layer/moe/linear_v/w", "layer/moe/linear_1/w",
+  CHECK(paths == std::vector<std::string>{"layer/experts/gate/w", "layer/experts/up/w", "layer/experts/down/w",
                                           "layer/router/w"});
 }

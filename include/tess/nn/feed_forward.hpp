@@ -33,9 +33,9 @@ struct GatedFeedForward {
 
   template <class F>
   void parameters(const Scope& scope, F&& f) {
-    gate.parameters(scope / "linear", f);
-    up.parameters(scope / "linear_v", f);
-    down.parameters(scope / "linear_1", f);
+    gate.parameters(scope / "gate", f);
+    up.parameters(scope / "up", f);
+    down.parameters(scope / "down", f);
   }
 
  private:

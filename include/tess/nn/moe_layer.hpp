@@ -31,17 +31,16 @@ struct MoELayer {
     return apply(dev, in, router(dev, in));
   }
 
-  /// The same with routes given, e.g. to force a reference's choices.
+  /// The same with routes given, e.g. to force a reference's choices. They lie as tokens of `input_spec<X>` do.
   template <class D, class X, class Routes>
   constexpr auto apply(D& dev, const X& x, const Routes& routes) const {
     const auto in = reshard<typename Experts::template input_spec<X>>(dev, x);
     return combine(dev, experts(dev, dispatch(dev, in, routes, expert_count)), routes);
   }
 
-  /// The names of Haiku's modules in Grok-1: the router stands beside the experts.
   template <class F>
   void parameters(const Scope& scope, F&& f) {
-    experts.parameters(scope / "moe", f);
+    experts.parameters(scope / "experts", f);
     router.parameters(scope / "router", f);
   }
 };
