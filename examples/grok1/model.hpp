@@ -137,6 +137,15 @@ struct Types {
   // [/quote]
 };
 
+/// The reference numbers its linear layers: the gate, the un-activated branch, the way down. `scope` ends in "moe" for
+/// experts.
+template <class Block, class F>
+void feed_forward_parameters(Block& block, const nn::Scope& scope, F&& f) {
+  block.gate.parameters(scope / "linear", f);
+  block.up.parameters(scope / "linear_v", f);
+  block.down.parameters(scope / "linear_1", f);
+}
+
 /// x + rms_norm(f(rms_norm(x))) twice, for attention and the feed-forward block: sandwich norms.
 template <AnyConfig C, AnyMesh M, class D>
 struct DecoderLayer {
@@ -174,15 +183,6 @@ struct DecoderLayer {
     norm_1.parameters(scope / "rms_norm_1", f);
     norm_2.parameters(scope / "rms_norm_2", f);
     norm_3.parameters(scope / "rms_norm_3", f);
-  }
-
- private:
-  /// The reference numbers its linear layers: the gate, the un-activated branch, the way down.
-  template <class Block, class F>
-  static void feed_forward_parameters(Block& block, const nn::Scope& scope, F&& f) {
-    block.gate.parameters(scope / "linear", f);
-    block.up.parameters(scope / "linear_v", f);
-    block.down.parameters(scope / "linear_1", f);
   }
 };
 

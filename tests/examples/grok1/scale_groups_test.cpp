@@ -93,12 +93,13 @@ Values experts_on() {
   Host dev;
   typename T::MoELayer moe;
   moe.expert_count = 8;
-  std::vector<std::string> paths;
-  for (const grok1::Leaf& leaf : grok1::leaves(Moe12::value)) paths.push_back(leaf.path);
-  const io::PickleCheckpoint checkpoint(grok_folder("moe12"), paths);
-  moe.parameters(nn::Scope("transformer/decoder_layer_5"), [&](const nn::Scope& scope, auto& tensor) {
+  const io::PickleCheckpoint checkpoint(grok_folder("moe12"), grok1::leaf_paths(Moe12::value));
+  const nn::Scope layer("transformer/decoder_layer_5");
+  const auto read = [&](const nn::Scope& scope, auto& tensor) {
     io::load(dev, tensor, checkpoint.read(scope.path()), scope.path());
-  });
+  };
+  grok1::feed_forward_parameters(moe.experts, layer / "moe", read);
+  moe.router.parameters(layer / "router", read);
   const auto x = make<ShardedTensor<f32, Shape<1, 12, 32>, M, P<None, None, None>, Host>>(dev, {});
   fill(x);
   return whole(reduce(dev, moe(dev, x)));
