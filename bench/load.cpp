@@ -1,7 +1,7 @@
 // Loading: Grok-1's medium model from a checkpoint in the official format that lies in the page cache; time and memory.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   bench_load [folder = /tmp/tess-medium] [runs = 7]
+//   bench_load [folder = tess-medium among the temporary files] [runs = 7]
 //
 // Writes the checkpoint (2.8 GB) if the folder does not exist. Before each run as much memory is used and given back:
 // a virtual machine's first touch of memory costs seconds, which the hypervisor takes and no program can save.
@@ -77,7 +77,9 @@ void measure(const std::filesystem::path& folder, int runs) {
 
 int main(int argc, char** argv) {
   try {
-    measure(argc > 1 ? argv[1] : "/tmp/tess-medium", std::max(1, argc > 2 ? std::atoi(argv[2]) : 7));
+    const auto folder =
+        argc > 1 ? std::filesystem::path(argv[1]) : std::filesystem::temp_directory_path() / "tess-medium";
+    measure(folder, std::max(1, argc > 2 ? std::atoi(argv[2]) : 7));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench_load: %s\n", error.what());
     return 2;
