@@ -35,7 +35,7 @@ namespace detail {
 /// Heads are not cut: every device holds whole ones, and the same number.
 template <class M>
 void check_mesh(const LanguageModelConfig& config) {
-  const index_t devices = M::axis_size(M::template axis_index<model>);
+  const index_t devices = M::template size_along<model>;
   if (config.model.num_kv_heads % devices != 0)
     fail("the model has ", config.model.num_kv_heads, " key/value heads, which do not divide over a model axis of ",
          devices, "\nChoose a mesh whose model axis divides ", config.model.num_kv_heads);
@@ -133,7 +133,7 @@ Bill bill_of(const LanguageModelConfig& config, index_t prompt, index_t batch_pe
   using T = Types<C, M, Dry>;
   LanguageModel<C, M, Dry> model(config);
   declare_parameters(model);
-  const index_t parts = M::axis_size(M::template axis_index<data>), batch = parts * batch_per_part;
+  const index_t parts = M::template size_along<data>, batch = parts * batch_per_part;
   auto run = [&](index_t tokens, index_t start) {
     Dry dev;
     auto memory = model.init_memory(dev, batch, config.sequence_len);

@@ -73,7 +73,7 @@ TEST_CASE(
     "a plan leads from the source to the target, above the lower bound, in no more memory than either end where that "
     "can be") {
   int all = 0, equal = 0, larger = 0;
-  for (const auto& row : support::read_csv(TESS_TEST_DATA "/sharding/sharding_golden_2x4.csv")) {
+  for (const auto& row : support::read_csv(TESS_SHARDING_DATA "/sharding_golden_2x4.csv")) {
     CAPTURE(row.at("src"));
     CAPTURE(row.at("dst"));
     const auto p = problem(support::parse_spec(row.at("src"), axes), support::parse_spec(row.at("dst"), axes));

@@ -20,7 +20,7 @@ constexpr index_t side = 12;
 
 TEST_CASE("device maps: tuple order is major to minor, device numbers are row-major") {
   int all = 0;
-  for (const auto& row : support::read_csv(TESS_TEST_DATA "/sharding/sharding_golden_devmap_2x3x2.csv")) {
+  for (const auto& row : support::read_csv(TESS_SHARDING_DATA "/sharding_golden_devmap_2x3x2.csv")) {
     CAPTURE(row.at("spec"));
     const SpecValue spec = support::parse_spec(row.at("spec"), {"x", "y", "z"});
     REQUIRE(spec.rank == 2);

@@ -26,11 +26,11 @@ std::string window_of(std::string text) {
 
 TEST_CASE("the first rule whose window matches decides, as in the reference") {
   std::map<std::string, std::vector<Rule>> lists;
-  for (const auto& row : support::read_csv(TESS_TEST_DATA "/sharding/match_rule_lists.csv"))
+  for (const auto& row : support::read_csv(TESS_SHARDING_DATA "/match_rule_lists.csv"))
     lists[row.at("list")].push_back({window_of(row.at("window")), row.at("spec")});
 
   int answered = 0, refused = 0;
-  for (const auto& row : support::read_csv(TESS_TEST_DATA "/sharding/match_rules.csv")) {
+  for (const auto& row : support::read_csv(TESS_SHARDING_DATA "/match_rules.csv")) {
     CAPTURE(row.at("list"));
     CAPTURE(row.at("path"));
     CAPTURE(row.at("shows"));

@@ -52,14 +52,14 @@ struct PlanProblem {
   }
 };
 
-/// A spec as one word: the axes of each dimension as digits 1 to 6 of three bits, a 7 after each dimension, then the
+/// A spec as one word: the axes of each dimension as digits of four bits from 1 on, a 15 after each dimension, then the
 /// pending axes.
 using SpecCode = unsigned long long;
 constexpr SpecCode encode(const SpecValue& s) {
   SpecCode code = 0;
   for (int d = 0; d < s.rank; ++d) {
-    for (int i = 0; i < s[d].count; ++i) code = code << 3 | static_cast<SpecCode>(s[d][i] + 1);
-    code = code << 3 | 7u;
+    for (int i = 0; i < s[d].count; ++i) code = code << 4 | static_cast<SpecCode>(s[d][i] + 1);
+    code = code << 4 | 15u;
   }
   return code << max_mesh_axes | s.partial;
 }

@@ -18,15 +18,32 @@ struct Axes {};
 template <class... Names>
 struct Partial {};
 
+/// The same where the value is the largest, or the smallest, of what the devices hold (JAX: `kind=max`, `kind=min`).
+template <class... Names>
+struct PartialMax {};
+template <class... Names>
+struct PartialMin {};
+
+/// After the dimensions: whole on every device along these axes, with a gradient that is Partial over them (JAX says
+/// `reduced`). A mark for training: in placement it is nothing.
+template <class... Names>
+struct Reduced {};
+
 /// `P<data, None, Axes<data, model>, Partial<model>>`. Shorter than the rank means None for the rest.
 template <class... Entries>
 struct P {};
 
 namespace detail {
 template <class>
-inline constexpr bool is_partial_entry = false;
+inline constexpr bool is_beside_dims = false;
 template <class... N>
-inline constexpr bool is_partial_entry<Partial<N...>> = true;
+inline constexpr bool is_beside_dims<Partial<N...>> = true;
+template <class... N>
+inline constexpr bool is_beside_dims<PartialMax<N...>> = true;
+template <class... N>
+inline constexpr bool is_beside_dims<PartialMin<N...>> = true;
+template <class... N>
+inline constexpr bool is_beside_dims<Reduced<N...>> = true;
 template <class>
 inline constexpr bool is_spec = false;
 template <class... E>
@@ -36,7 +53,7 @@ inline constexpr bool is_spec<P<E...>> = true;
 template <class>
 inline constexpr int dims_of = 0;
 template <class... E>
-inline constexpr int dims_of<P<E...>> = (int(!is_partial_entry<E>) + ... + 0);
+inline constexpr int dims_of<P<E...>> = (int(!is_beside_dims<E>) + ... + 0);
 }  // namespace detail
 
 template <class S>

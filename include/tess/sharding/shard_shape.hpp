@@ -34,6 +34,19 @@ struct mesh_axis_is_used_twice {
                 "drop it in one place");
   static constexpr bool ok = true;
 };
+template <class Entry, class M>
+struct mesh_axis_is_not_divided_there {
+  static_assert(detail::always_false<Entry>,
+                "[sharding] the PartitionSpec names a part of an axis at which the mesh does not divide it: declare the "
+                "axis in these parts, e.g. Axis<model, 8, 2> for Sub<model, 1, 8>");
+  static constexpr bool ok = true;
+};
+template <class Spec>
+struct pending_values_are_of_two_kinds {
+  static_assert(detail::always_false<Spec>,
+                "[sharding] a PartitionSpec is Partial, PartialMax or PartialMin, not two of them: reduce<> one first");
+  static constexpr bool ok = true;
+};
 template <class Shape, class Spec>
 struct spec_is_longer_than_the_shape {
   static_assert(detail::always_false<Shape>,
@@ -44,7 +57,7 @@ struct spec_is_longer_than_the_shape {
 
 namespace detail {
 
-enum class ShardingFault { none, too_long, unknown_axis, axis_twice, indivisible };
+enum class ShardingFault { none, too_long, unknown_axis, undivided_axis, axis_twice, two_kinds, indivisible };
 struct ShardingVerdict {
   ShardingFault fault = ShardingFault::none;
   int at = 0;  // the entry, or for `indivisible` the dimension
@@ -55,16 +68,21 @@ constexpr ShardingVerdict judge_sharding(P<E...>) {
   const Entry entries[] = {read_entry<M, E>::value..., Entry{}};
   if (dims_of < P < E... >>> S::rank) return {ShardingFault::too_long};
   unsigned seen = 0;
-  int d = 0;
+  int d = 0, pending = -1;
   for (int i = 0; i < static_cast<int>(sizeof...(E)); ++i) {
     const Entry& e = entries[i];
     if (e.unknown) return {ShardingFault::unknown_axis, i};
+    if (e.undivided) return {ShardingFault::undivided_axis, i};
     for (int a = 0; a < e.axes.count; ++a) {
       const unsigned bit = 1u << e.axes[a];
       if (seen & bit) return {ShardingFault::axis_twice, i};
       seen |= bit;
     }
-    if (e.partial) continue;
+    if (e.kind == EntryKind::partial && e.axes.count > 0) {
+      if (pending >= 0 && pending != static_cast<int>(e.how)) return {ShardingFault::two_kinds, i};
+      pending = static_cast<int>(e.how);
+    }
+    if (e.kind != EntryKind::dimension) continue;
     const index_t n = static_extent<S>(d);
     if (n != dyn && n % parts<M>(e.axes) != 0) return {ShardingFault::indivisible, d};
     ++d;
@@ -95,6 +113,10 @@ constexpr auto sharding_fact_of() {
     return std::type_identity<spec_is_longer_than_the_shape<shape<S>, spec<Spec>>>{};
   } else if constexpr (v.fault == ShardingFault::unknown_axis) {
     return std::type_identity<mesh_has_no_such_axis<typename entry_at<v.at, Spec>::type, on_mesh<M>>>{};
+  } else if constexpr (v.fault == ShardingFault::undivided_axis) {
+    return std::type_identity<mesh_axis_is_not_divided_there<typename entry_at<v.at, Spec>::type, on_mesh<M>>>{};
+  } else if constexpr (v.fault == ShardingFault::two_kinds) {
+    return std::type_identity<pending_values_are_of_two_kinds<spec<Spec>>>{};
   } else if constexpr (v.fault == ShardingFault::axis_twice) {
     return std::type_identity<mesh_axis_is_used_twice<spec<Spec>, on_mesh<M>>>{};
   } else {

@@ -53,7 +53,7 @@ TEST_CASE("leaves: order and names of every golden checkpoint") {
 TEST_CASE("leaves: the 770 of Grok-1, with file, shape and scale groups") {
   const auto all = leaves(grok_1);
   REQUIRE(all.size() == 770);
-  std::ifstream csv(data + "/sharding/grok1_param_specs.csv");
+  std::ifstream csv(TESS_SHARDING_DATA "/grok1_param_specs.csv");
   std::string line;
   std::getline(csv, line);
   std::map<std::string, std::size_t> column;

@@ -58,7 +58,7 @@ TEST_CASE("specs and shard shapes of all 1218 parameters of Grok-1") {
   const auto specs = specs_of(std::make_integer_sequence<int, PARTITION_RULES::size>{});
   int weights = 0, scales = 0;
   tess::index_t rows = 0;  // of the weight in the line above
-  for (const auto& row : support::read_csv(TESS_TEST_DATA "/sharding/grok1_param_specs.csv")) {
+  for (const auto& row : support::read_csv(TESS_SHARDING_DATA "/grok1_param_specs.csv")) {
     CAPTURE(row.at("path"));
     const int rule = PARTITION_RULES::index(row.at("path"));
     REQUIRE(rule == std::stoi(row.at("rule_index")));
