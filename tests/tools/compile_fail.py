@@ -7,7 +7,7 @@ A case is one file about one rule:
 
     // Every mesh axis that a spec names has to exist.        the rule, in one sentence
     // expect: the spec names an axis that the mesh lacks     a regular expression to find in the messages of any compiler
-    // expect-GNU: mesh_has_no_such_axis<modle              … of g++ only; also expect-Clang
+    // expect-GNU: mesh_has_no_such_axis<modle              … of g++ only; also expect-Clang, expect-NVCC
     // errors: 1                                             how many errors, 1 when not said: a mistake does not cascade
     #include <tess/...>
     #ifdef MUST_NOT_COMPILE
@@ -69,22 +69,48 @@ def parse(file):
 def compile(compiler, flags, cwd=None):
     """Exit status and messages, without the quoted source, in plain ASCII."""
     name = compiler_id(compiler)
-    quiet = {"GNU": ["-fno-diagnostics-show-caret"], "Clang": ["-fno-caret-diagnostics", "-fno-color-diagnostics"]}
-    command = [compiler, "-std=c++20", "-fsyntax-only", *quiet[name], *flags]
+    quiet = {"GNU": ["-fsyntax-only", "-fno-diagnostics-show-caret"],
+             "Clang": ["-fsyntax-only", "-fno-caret-diagnostics", "-fno-color-diagnostics"],
+             "NVCC": ["-x", "cu", "--cuda", "-o", os.devnull]}
+    command = [compiler, "-std=c++20", *quiet[name], *flags]
     done = subprocess.run(command, cwd=cwd, env={**os.environ, "LC_ALL": "C"}, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace")
-    return done.returncode, done.stdout
+    return done.returncode, with_arguments(done.stdout) if name == "NVCC" else done.stdout
 
 
 def compiler_id(compiler):
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    return "Clang" if "clang" in version else "GNU"
+    return "Clang" if "clang" in version else "NVCC" if "nvcc" in version else "GNU"
+
+
+def with_arguments(messages):
+    """nvcc says `the_error<Lhs, Rhs> [with Lhs=…, Rhs=…]`, and quotes the source: this puts the arguments in their places,
+    as g++ and clang do, and drops the quote."""
+    lines, quoting = [], False
+    for line in messages.splitlines():
+        if re.match(r"\s+detected during:", line) or not line.startswith(" "):
+            quoting = False
+        if not quoting and line.strip():
+            lines.append(re.sub(r"\b(\d+)L\b", r"\1", re.sub(r'"([^"<]*<)[^"]*?> \[with ([^"]*)\]"', named_arguments, line)))
+        quoting = quoting or " error: " in line
+    return "\n".join(lines) + "\n"
+
+
+def named_arguments(match):
+    arguments, depth = [""], 0
+    for c in match[2]:
+        depth += (c in "<([") - (c in ">)]")
+        if c == "," and depth == 0:
+            arguments.append("")
+        else:
+            arguments[-1] += c
+    return f'"{match[1]}{", ".join(a.strip().partition("=")[2] for a in arguments)}>"'
 
 
 def own_text(messages):
     """The lines of a diagnostic that speak about the mistake: not how the headers were reached, nor the final count."""
     return [line for line in messages.splitlines()
-            if not re.match(r"In file included from |  +from |\d+ errors? generated", line)]
+            if not re.match(r"In file included from |  +from |\d+ errors? (generated|detected)", line)]
 
 
 def must_fail(case, compiler, flags):

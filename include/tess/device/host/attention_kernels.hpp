@@ -98,16 +98,16 @@ TESS_ALWAYS_INLINE void softmax_body(const SoftmaxRow& a) {
 /// Transposes 16 rows of 16 words: rows become columns.
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void transpose(__m512i (&r)[16]) {
   __m512i a[16];
-#pragma GCC unroll 16
+  TESS_UNROLL(16)
   for (int i = 0; i < 16; i += 2) {
     a[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
     a[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
   }
-#pragma GCC unroll 16
+  TESS_UNROLL(16)
   for (int i = 0; i < 16; ++i)  // r[4 i + c]: column 4 lane + c of rows 4 i … 4 i + 3
     r[i] = i % 2 == 0 ? _mm512_unpacklo_epi64(a[i / 4 * 4 + i % 4 / 2], a[i / 4 * 4 + i % 4 / 2 + 2])
                       : _mm512_unpackhi_epi64(a[i / 4 * 4 + i % 4 / 2], a[i / 4 * 4 + i % 4 / 2 + 2]);
-#pragma GCC unroll 4
+  TESS_UNROLL(4)
   for (int c = 0; c < 4; ++c) {
     const __m512i even0 = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), odd0 = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xdd);
     const __m512i even1 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88),
@@ -128,11 +128,11 @@ TESS_TARGET_AVX512 inline void load_keys_avx512(const bf16* k, index_t step, ind
       const index_t rest = head_dim - d;
       const __mmask32 mask = rest >= 32 ? ~0u : (1u << rest) - 1;
       __m512i rows[16];
-#pragma GCC unroll 16
+      TESS_UNROLL(16)
       for (int i = 0; i < 16; ++i)
         rows[i] = _mm512_maskz_loadu_epi16(c + i < count ? mask : 0, k + (c + i < count ? c + i : 0) * step + d);
       transpose(rows);
-#pragma GCC unroll 16
+      TESS_UNROLL(16)
       for (int i = 0; i < 16; ++i) {
         if (2 * i < rest) _mm512_storeu_si512(to + (d + 2 * i) * panel_columns, _mm512_slli_epi32(rows[i], 16));
         if (2 * i + 1 < rest)

@@ -30,12 +30,12 @@ template <class E, int H, int V, int j>
 TESS_TARGET_AVX2 TESS_ALWAYS_INLINE void step(const f32* x, const __m256i (&words)[V], __m256 (&sum)[H][V]) {
   if constexpr (j < Packed<E>::rows_per_word) {
     __m256 w[V];
-#pragma GCC unroll 8
+    TESS_UNROLL(8)
     for (int v = 0; v < V; ++v) w[v] = widen<E, j>(words[v]);
-#pragma GCC unroll 8
+    TESS_UNROLL(8)
     for (int r = 0; r < H; ++r) {
       const __m256 xr = _mm256_broadcast_ss(x + r * block_rows + j);
-#pragma GCC unroll 8
+      TESS_UNROLL(8)
       for (int v = 0; v < V; ++v) sum[r][v] = _mm256_fmadd_ps(xr, w[v], sum[r][v]);
     }
     step<E, H, V, j + 1>(x, words, sum);
@@ -46,28 +46,27 @@ TESS_TARGET_AVX2 TESS_ALWAYS_INLINE void step(const f32* x, const __m256i (&word
 template <class E, int H, int V>
 TESS_TARGET_AVX2 inline void tile(const BlockArgs& a, index_t row, int column) {
   __m256 sum[H][V];
-#pragma GCC unroll 8
-  for (int r = 0; r < H; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sum[r][v] = _mm256_setzero_ps();
+  TESS_UNROLL(8)
+  for (int r = 0; r < H; ++r) TESS_UNROLL(8)
+  for (int v = 0; v < V; ++v) sum[r][v] = _mm256_setzero_ps();
   const f32* x = reinterpret_cast<const f32*>(a.x) + row * block_rows;
   const std::byte* w = a.w + column * 4;
   index_t left = a.w_words;
   do {
     __m256i words[V];
-#pragma GCC unroll 8
+    TESS_UNROLL(8)
     for (int v = 0; v < V; ++v) words[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32 * v));
     step<E, H, V, 0>(x, words, sum);
     _mm_prefetch(reinterpret_cast<const char*>(w) + 64 * Packed<E>::word_row_bytes, _MM_HINT_T0);  // the next block
     x += Packed<E>::rows_per_word, w += Packed<E>::word_row_bytes;
   } while (--left > 0);
-#pragma GCC unroll 8
+  TESS_UNROLL(8)
   for (int v = 0; v < V; ++v) {
     [[maybe_unused]] __m256 scale{};
     if constexpr (Packed<E>::has_scales)
       scale = _mm256_castsi256_ps(_mm256_slli_epi32(
           _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a.w_scale + column + 8 * v))), 16));
-#pragma GCC unroll 8
+    TESS_UNROLL(8)
     for (int r = 0; r < H; ++r) {
       f32* const y = a.y + (row + r) * panel_columns + column + 8 * v;
       const __m256 old = _mm256_loadu_ps(y);

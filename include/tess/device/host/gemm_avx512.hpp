@@ -120,7 +120,7 @@ template <class E, int H, int j>
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void step_f32(const f32* x, __m512i words0, __m512i words1, __m512 (&sum)[H][2]) {
   if constexpr (j < Packed<E>::rows_per_word) {
     const __m512 w0 = widen<E, j>(words0), w1 = widen<E, j>(words1);
-#pragma GCC unroll 8
+    TESS_UNROLL(8)
     for (int r = 0; r < H; ++r) {
       const __m512 xr = _mm512_set1_ps(x[r * block_rows + j]);
       sum[r][0] = _mm512_fmadd_ps(xr, w0, sum[r][0]);
@@ -132,19 +132,18 @@ TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void step_f32(const f32* x, __m512i words0
 
 template <int H>
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void clear(__m512 (&sum)[H][2]) {
-#pragma GCC unroll 12
+  TESS_UNROLL(12)
   for (int r = 0; r < H; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
 }
 
 template <int H>
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void add_to(f32* y, const __m512 (&sum)[H][2]) {
-#pragma GCC unroll 12
-  for (int r = 0; r < H; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) {
-      f32* const at = y + r * panel_columns + 16 * v;
-      _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sum[r][v]));
-    }
+  TESS_UNROLL(12)
+  for (int r = 0; r < H; ++r) TESS_UNROLL(2)
+  for (int v = 0; v < 2; ++v) {
+    f32* const at = y + r * panel_columns + 16 * v;
+    _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sum[r][v]));
+  }
 }
 
 template <class E, int H>
@@ -161,10 +160,10 @@ TESS_TARGET_AVX512 inline void tile_f32(const BlockArgs& a, index_t row) {
   } while (--left > 0);
   f32* const y = a.y + row * panel_columns;
   if constexpr (Packed<E>::has_scales) {
-#pragma GCC unroll 2
+    TESS_UNROLL(2)
     for (int v = 0; v < 2; ++v) {
       const __m512 scale = widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a.w_scale + 16 * v)));
-#pragma GCC unroll 8
+      TESS_UNROLL(8)
       for (int r = 0; r < H; ++r) {
         f32* const at = y + r * panel_columns + 16 * v;
         _mm512_storeu_ps(at, _mm512_fmadd_ps(sum[r][v], scale, _mm512_loadu_ps(at)));
@@ -198,7 +197,7 @@ TESS_TARGET_BF16 inline void tile_bf16(const BlockArgs& a, index_t row) {
   index_t left = a.w_words;
   do {
     const auto w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 64);
-#pragma GCC unroll 24
+    TESS_UNROLL(24)
     for (int rt = 0; rt < H * terms; ++rt) {
       const auto xr = (__m512bh)_mm512_set1_epi32(static_cast<int>(x[rt * words]));
       sum[rt / terms][0] = _mm512_dpbf16_ps(sum[rt / terms][0], w0, xr);
@@ -231,7 +230,7 @@ template <int H, int terms>
 TESS_TARGET_VNNI inline void tile_int8(const BlockArgs& a, index_t row) {
   constexpr index_t words = words_in_block(Form::int8_words);
   Int32x16 sum[H * terms][2];
-#pragma GCC unroll 16
+  TESS_UNROLL(16)
   for (int rt = 0; rt < H * terms; ++rt)
     sum[rt][0] = sum[rt][1] = (Int32x16)_mm512_set1_epi32(a.x_scale[row + rt / terms].bias[rt % terms]);
   const std::uint32_t* x = a.x + row * terms * words;
@@ -239,7 +238,7 @@ TESS_TARGET_VNNI inline void tile_int8(const BlockArgs& a, index_t row) {
   index_t left = a.w_words;
   do {
     const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
-#pragma GCC unroll 24
+    TESS_UNROLL(24)
     for (int rt = 0; rt < H * terms; ++rt) {
       const __m512i xr = _mm512_set1_epi32(static_cast<int>(x[rt * words]));
       sum[rt][0] = (Int32x16)_mm512_dpbusd_epi32((__m512i)sum[rt][0], w0, xr);
@@ -248,10 +247,10 @@ TESS_TARGET_VNNI inline void tile_int8(const BlockArgs& a, index_t row) {
     prefetch(w);
     ++x, w += PackedQ8::word_row_bytes;
   } while (--left > 0);
-#pragma GCC unroll 2
+  TESS_UNROLL(2)
   for (int v = 0; v < 2; ++v) {
     const __m512 w_scale = widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a.w_scale + 16 * v)));
-#pragma GCC unroll 8
+    TESS_UNROLL(8)
     for (int r = 0; r < H; ++r) {
       __m512 value = _mm512_cvtepi32_ps((__m512i)sum[r * terms][v]);
       if constexpr (terms == 2)
