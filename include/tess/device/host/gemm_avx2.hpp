@@ -47,8 +47,10 @@ template <class E, int H, int V>
 TESS_TARGET_AVX2 inline void tile(const BlockArgs& a, index_t row, int column) {
   __m256 sum[H][V];
   TESS_UNROLL(8)
-  for (int r = 0; r < H; ++r) TESS_UNROLL(8)
-  for (int v = 0; v < V; ++v) sum[r][v] = _mm256_setzero_ps();
+  for (int r = 0; r < H; ++r) {
+    TESS_UNROLL(8)
+    for (int v = 0; v < V; ++v) sum[r][v] = _mm256_setzero_ps();
+  }
   const f32* x = reinterpret_cast<const f32*>(a.x) + row * block_rows;
   const std::byte* w = a.w + column * 4;
   index_t left = a.w_words;

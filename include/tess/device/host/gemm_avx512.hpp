@@ -139,10 +139,12 @@ TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void clear(__m512 (&sum)[H][2]) {
 template <int H>
 TESS_TARGET_AVX512 TESS_ALWAYS_INLINE void add_to(f32* y, const __m512 (&sum)[H][2]) {
   TESS_UNROLL(12)
-  for (int r = 0; r < H; ++r) TESS_UNROLL(2)
-  for (int v = 0; v < 2; ++v) {
-    f32* const at = y + r * panel_columns + 16 * v;
-    _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sum[r][v]));
+  for (int r = 0; r < H; ++r) {
+    TESS_UNROLL(2)
+    for (int v = 0; v < 2; ++v) {
+      f32* const at = y + r * panel_columns + 16 * v;
+      _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sum[r][v]));
+    }
   }
 }
 
