@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "../core/error.hpp"
@@ -82,6 +83,13 @@ struct ArrayView {
 
   [[nodiscard]] index_t elements() const { return static_cast<index_t>(data.size() / size_of(dtype)); }
 };
+
+/// An array in memory, which the view keeps alive.
+template <class T>
+ArrayView array_of(DType dtype, std::vector<index_t> shape, std::vector<T> values) {
+  const auto owner = std::make_shared<const std::vector<T>>(std::move(values));
+  return {dtype, std::move(shape), std::as_bytes(std::span(*owner)), 0, owner};
+}
 
 /// "i8[8, 32, 176]"
 inline std::string describe(const ArrayView& a) { return std::string(name_of(a.dtype)) + to_string(a.shape); }

@@ -36,13 +36,6 @@ std::array<Range, Rank> everything(const std::array<index_t, Rank>& extents) {
   return all;
 }
 
-/// An array in memory as a leaf of a checkpoint.
-template <class T>
-ArrayView array_of(DType dtype, std::vector<index_t> shape, std::vector<T> values) {
-  const auto owner = std::make_shared<const std::vector<T>>(std::move(values));
-  return {dtype, std::move(shape), std::as_bytes(std::span(*owner)), 0, owner};
-}
-
 /// int8 weights with `groups` bf16 scales a column: the largest number of a group becomes ±127. Rounded to nearest.
 inline Leaf quantized(const std::vector<index_t>& shape, const std::vector<f32>& values, index_t groups) {
   const index_t K = shape[shape.size() - 2], N = shape.back(), rows = K / groups;
