@@ -49,7 +49,7 @@ TEST_CASE("a table in bf16 gives its rows as they are") {
   std::vector<bf16> values;
   for (const f32 v : random(1, V * D)) values.emplace_back(v);
   Table<P<model>> rows;
-  io::load(dev, rows, {array_of(io::DType::bf16, {V, D}, values), {}}, "a table");
+  io::load(dev, rows, {io::array_of(io::DType::bf16, {V, D}, values), {}}, "a table");
   const auto x = elements(reduce(dev, take(dev, rows, tensor<Ids<P<>>>(dev, Extents<IdShape>(2), ids))));
   for (std::size_t i = 0; i < x.size(); ++i)
     REQUIRE(x[i] == f32(values[static_cast<std::size_t>(ids[i / D]) * D + i % D]));

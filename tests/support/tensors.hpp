@@ -99,18 +99,6 @@ std::vector<typename X::value_type> elements(const X& x) {
   return all;
 }
 
-/// A leaf as a checkpoint has it.
-template <class V>
-io::ArrayView array_of(io::DType dtype, std::vector<index_t> shape, const std::vector<V>& values) {
-  const auto owner = std::make_shared<std::vector<V>>(values);
-  io::ArrayView a;
-  a.dtype = dtype;
-  a.shape = std::move(shape);
-  a.data = std::as_bytes(std::span(*owner));
-  a.owner = owner;
-  return a;
-}
-
 /// Numbers [.., K, N] as a weight of element type E in a checkpoint, and what they are after rounding.
 struct Rounded {
   io::Leaf leaf;
@@ -141,11 +129,11 @@ Rounded rounded(std::vector<index_t> shape, const std::vector<f32>& wanted, inde
         }
     std::vector<index_t> scale_shape = shape;
     scale_shape[shape.size() - 2] = groups;
-    r.leaf.weight = array_of(io::DType::i8, shape, q);
-    r.leaf.scales = array_of(io::DType::bf16, scale_shape, scales);
+    r.leaf.weight = io::array_of(io::DType::i8, shape, q);
+    r.leaf.scales = io::array_of(io::DType::bf16, scale_shape, scales);
   } else {
     for (const f32 v : wanted) r.values.push_back(std::is_same_v<E, bf16> ? f32(bf16(v)) : v);
-    r.leaf.weight = array_of(io::DType::f32, shape, wanted);
+    r.leaf.weight = io::array_of(io::DType::f32, shape, wanted);
   }
   return r;
 }
