@@ -122,7 +122,7 @@ TEST_CASE("hostile files are refused in one to three lines") {
            R"({"w":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},"w":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}})",
            "1"),
        "the key \"w\" occurs twice"},
-      {"an unknown dtype", one("F8_E4M3", "[4]", "[0,4]", "1234"), "dtype 'F8_E4M3' is not supported"},
+      {"an unknown dtype", one("F4", "[4]", "[0,4]", "1234"), "dtype 'F4' is not supported"},
       {"an extent too many", one("I8", "[5]", "[0,4]", "1234"), "tensor 'w': found 4 bytes, expected 5 for i8[5]"},
       {"a negative extent", one("I8", "[-1]", "[0,4]", "1234"), "expected a size or an offset, found -1"},
       {"a fraction", one("I8", "[1.5]", "[0,4]", "1234"), "expected an integer, found a number"},

@@ -18,19 +18,20 @@
 #include "../core/error.hpp"
 #include "../core/types.hpp"
 #include "../tensor/dtype.hpp"
+#include "small_floats.hpp"
 
 namespace tess::io {
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and read without swapping");
 
-enum class DType : std::uint8_t { boolean, i8, u8, i16, u16, f16, bf16, i32, u32, f32, i64, u64, f64 };
+enum class DType : std::uint8_t { boolean, i8, u8, i16, u16, f16, bf16, i32, u32, f32, i64, u64, f64, f8_e4m3 };
 
 namespace detail {
 struct DTypeFact {
   std::string_view name;
   std::size_t size;
 };
-inline constexpr std::array<DTypeFact, 13> dtype_facts{{{"bool", 1},
+inline constexpr std::array<DTypeFact, 14> dtype_facts{{{"bool", 1},
                                                         {"i8", 1},
                                                         {"u8", 1},
                                                         {"i16", 2},
@@ -42,7 +43,8 @@ inline constexpr std::array<DTypeFact, 13> dtype_facts{{{"bool", 1},
                                                         {"f32", 4},
                                                         {"i64", 8},
                                                         {"u64", 8},
-                                                        {"f64", 8}}};
+                                                        {"f64", 8},
+                                                        {"f8_e4m3", 1}}};
 }  // namespace detail
 
 /// As error messages and `inspect` print it: "bf16".
@@ -103,16 +105,6 @@ T load(const std::byte* at) {
   return x;
 }
 
-/// IEEE binary16, exactly.
-constexpr f32 f16_value(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-  const std::uint32_t exponent = (bits >> 10) & 0x1fu, fraction = bits & 0x3ffu;
-  if (exponent == 31) return std::bit_cast<f32>(sign | 0x7f800000u | (fraction << 13));
-  if (exponent != 0) return std::bit_cast<f32>(sign | ((exponent + 112) << 23) | (fraction << 13));
-  const f32 tiny = static_cast<f32>(fraction) * 0x1p-24f;
-  return sign ? -tiny : tiny;
-}
-
 }  // namespace detail
 
 /// The elements in C order, each converted to T with a static_cast. For tests, tools and small tables: it copies.
@@ -142,7 +134,7 @@ std::vector<T> values_as(const ArrayView& a) {
       append(std::uint16_t{}, same);
       break;
     case DType::f16:
-      append(std::uint16_t{}, detail::f16_value);
+      append(std::uint16_t{}, f16_value);
       break;
     case DType::bf16:
       append(std::uint16_t{}, [](std::uint16_t x) { return f32(bf16::from_bits(x)); });
@@ -164,6 +156,9 @@ std::vector<T> values_as(const ArrayView& a) {
       break;
     case DType::f64:
       append(f64{}, same);
+      break;
+    case DType::f8_e4m3:
+      append(std::uint8_t{}, e4m3_value);
       break;
   }
   return values;

@@ -33,7 +33,7 @@ struct Code {
   std::string_view code;
   DType dtype;
 };
-inline constexpr std::array<Code, 13> codes{{{"BOOL", DType::boolean},
+inline constexpr std::array<Code, 14> codes{{{"BOOL", DType::boolean},
                                              {"I8", DType::i8},
                                              {"U8", DType::u8},
                                              {"I16", DType::i16},
@@ -45,7 +45,8 @@ inline constexpr std::array<Code, 13> codes{{{"BOOL", DType::boolean},
                                              {"F32", DType::f32},
                                              {"I64", DType::i64},
                                              {"U64", DType::u64},
-                                             {"F64", DType::f64}}};
+                                             {"F64", DType::f64},
+                                             {"F8_E4M3", DType::f8_e4m3}}};
 
 inline std::size_t count(const Json& json) {
   const std::int64_t n = json.integer();
