@@ -70,12 +70,12 @@ static_assert(resharding<P<data, Partial<model>>, P<data, model>>().bytes == (wh
 // To the spec that it already has, a tensor goes for nothing: no byte moves, and none is allocated.
 static_assert(resharding<P<data>, P<Axes<data>, None>>() == Cost{.peak_bytes = whole / 2});
 
-// rms_norm of rows that are sharded sums one f32 a row over the mesh axis; of whole rows, nothing.
+// rms_norm_sharded, of rows that are sharded, sums one f32 a row over the mesh axis; of whole rows, nothing.
 template <class Spec>
 constexpr Cost normalising() {
   Dry dev;
   const Tensor<M, Shape<16>, P<>> scale;
-  rms_norm<f32>(dev, make<Tensor<M, Shape<8, 16>, Spec>>(dev, {}), scale, 1e-5f);
+  rms_norm_sharded<f32>(dev, make<Tensor<M, Shape<8, 16>, Spec>>(dev, {}), scale, 1e-5f);
   return dev.cost;
 }
 static_assert(normalising<P<data>>().bytes == 0 && normalising<P<data>>().collectives == 0);

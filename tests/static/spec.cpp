@@ -33,6 +33,21 @@ static_assert(std::same_as<normal<P<Partial<model>, None>, 1>, P<None, Partial<m
 static_assert(std::same_as<normal<P<None, Partial<model, data>>, 1>, P<None, Partial<data, model>>>);
 static_assert(std::same_as<normal<P<Partial<model>, Partial<data>>, 0>, P<Partial<data, model>>>);
 
+// A pending value may be a maximum or a minimum instead of a sum; behind it stands the mark for gradients.
+static_assert(std::same_as<normal<P<PartialMax<model>, data>, 1>, P<data, PartialMax<model>>>);
+static_assert(std::same_as<normal<P<Reduced<data>, PartialMin<model>>, 1>, P<None, PartialMin<model>, Reduced<data>>>);
+static_assert(spec_value<P<PartialMax<model>>, M, 1>.kind == Reduction::max);
+static_assert(std::same_as<normal<P<PartialMax<>>, 1>, P<None>>);  // over no axes nothing is pending
+
+// The parts of an axis side by side, in order, are the axis.
+using Parts = Mesh<Axis<data, 2>, Axis<model, 8, 2>>;
+static_assert(std::same_as<normal_form<P<Axes<Sub<model, 1, 8>, Sub<model, 8, 2>>>, Parts, 1>, P<model>>);
+static_assert(std::same_as<normal_form<P<Sub<model, 1, 16>>, Parts, 1>, P<model>>);
+static_assert(std::same_as<normal_form<P<Axes<Sub<model, 8, 2>, Sub<model, 1, 8>>>, Parts, 1>,
+                           P<Axes<Sub<model, 8, 2>, Sub<model, 1, 8>>>>);
+static_assert(
+    std::same_as<normal_form<P<Sub<model, 1, 8>, Sub<model, 8, 2>>, Parts, 2>, P<Sub<model, 1, 8>, Sub<model, 8, 2>>>);
+
 // The normal form of a normal form is itself.
 template <class Spec, int Rank>
 concept idempotent = std::same_as<normal<normal<Spec, Rank>, Rank>, normal<Spec, Rank>>;
@@ -48,6 +63,11 @@ static_assert(same_placement<P<Partial<expert>>, P<>, M, 1>);
 static_assert(!same_placement<P<Axes<data, model>>, P<Axes<model, data>>, M, 1>);
 static_assert(!same_placement<P<data, None>, P<None, data>, M, 2>);
 static_assert(!same_placement<P<Partial<data>>, P<>, M, 1>);
+static_assert(!same_placement<P<Partial<data>>, P<PartialMax<data>>, M, 1>);
+
+// The mark Reduced is a name in typing and nothing in placement.
+static_assert(!std::same_as<normal<P<Reduced<data>>, 1>, normal<P<>, 1>>);
+static_assert(same_placement<P<Reduced<data>>, P<>, M, 1>);
 
 // A tensor's spec is the normal form, and tensors that are spelled differently convert into one another, nothing else.
 template <class Spec>

@@ -22,16 +22,16 @@ inline Values real_rows(const Values& x, std::span<const index_t> counts, std::s
 }
 
 /// A prompt, then tokens that are given one by one: what a generation computes, teacher-forced.
-template <class C, index_t Data, index_t Model>
+template <class C, index_t Data, index_t... Model>
 struct Generation {
   static constexpr index_t layers = C::value.model.num_layers;
   static constexpr std::size_t line = C::value.model.num_kv_heads * C::value.model.key_size;
 
-  Loaded<C, Data, Model>& grok;
+  Loaded<C, Data, Model...>& grok;
   std::vector<index_t> lengths;  // of the rows so far
-  typename Loaded<C, Data, Model>::Memory memory;
+  typename Loaded<C, Data, Model...>::Memory memory;
 
-  Generation(Loaded<C, Data, Model>& loaded, index_t batch)
+  Generation(Loaded<C, Data, Model...>& loaded, index_t batch)
       : grok(loaded),
         lengths(static_cast<std::size_t>(batch)),
         memory(loaded.model.init_memory(loaded.dev, batch, C::value.sequence_len)) {}

@@ -32,11 +32,12 @@ struct Outcome {
   index_t prefill_collectives = 0, prefill_bytes = 0, decode_collectives = 0, decode_bytes = 0;
 };
 
-template <class C, index_t Data, index_t Model>
-Outcome outcome(const std::string& folder) {
+template <class C, index_t Data, index_t... Model>
+Outcome outcome(const std::string& folder, Strategy strategy = Strategy::by_bill) {
   const Batch batch(folder);
-  Loaded<C, Data, Model> grok(grok_folder(folder));
-  Generation<C, Data, Model> run(grok, 8);
+  Loaded<C, Data, Model...> grok(grok_folder(folder));
+  grok.strategy = strategy;
+  Generation<C, Data, Model...> run(grok, 8);
   Outcome o;
   grok.dev.reset_traffic();
   o.prefill = run.feed(batch.prompts, batch.lengths);
@@ -50,13 +51,13 @@ Outcome outcome(const std::string& folder) {
 
 /// The same program on the device that stores nothing.
 template <class C, class M>
-Cost bill(index_t tokens, const std::vector<Segment>& rows) {
+Cost bill(index_t tokens, const std::vector<Segment>& rows, Strategy strategy) {
   Dry dev;
   const grok1::LanguageModel<C, M, Dry> model;
   const auto batch = static_cast<index_t>(rows.size());
   auto memory = model.init_memory(dev, batch, C::value.sequence_len);
   const auto ids = make<typename grok1::Types<C, M, Dry>::Tokens>(dev, Extents<Shape<dyn, dyn>>{batch, tokens});
-  (void)model(dev, ids, memory, view(rows));
+  (void)pass(model, dev, ids, memory, view(rows), strategy);
   return dev.cost;
 }
 
@@ -70,33 +71,54 @@ inline constexpr f64 rounded_logits = 1e-3;
 
 /// A bf16 cache would round like that in every layer; so it is f32 here.
 using MoeOnMesh = Variant<Moe12, nn::SoftmaxTopK<>, f32>;
-extern template Outcome outcome<MoeOnMesh, 1, 1>(const std::string&);  // golden_mesh_1_test.cpp
+extern template Outcome outcome<MoeOnMesh, 1, 1>(const std::string&, Strategy);  // golden_mesh_1_test.cpp
 
-/// ‖sharded − unsharded‖ / ‖unsharded‖ <= bound for caches (logits: and their rounding), and traffic equal to the bill, to the byte.
-template <class C, index_t Data, index_t Model>
-void check_mesh(const std::string& folder, f64 bound) {
-  static const Outcome unsharded = outcome<C, 1, 1>(folder);
-  const Outcome sharded = outcome<C, Data, Model>(folder);
+/// ‖sharded − unsharded‖ / ‖unsharded‖ <= bound for caches (logits: and their rounding), and traffic equal to the bill,
+/// to the byte. Returns the bills of prefill and decode.
+template <class C, index_t Data, index_t... Model>
+std::array<Cost, 2> check_strategy(const std::string& folder, f64 bound, Strategy strategy, const char* name) {
+  CAPTURE(name);
+  static const Outcome unsharded = outcome<C, 1, 1>(folder, Strategy::by_bill);
+  const Outcome sharded = outcome<C, Data, Model...>(folder, strategy);
   const f64 errors[] = {relative_error(sharded.prefill, unsharded.prefill),
                         relative_error(sharded.decode, unsharded.decode), relative_error(sharded.keys, unsharded.keys),
                         relative_error(sharded.values, unsharded.values)};
-  std::printf("%s on %dx%d, distance from 1x1: prefill %.1e, decode %.1e, last layer's keys %.1e, values %.1e\n",
-              folder.c_str(), static_cast<int>(Data), static_cast<int>(Model), errors[0], errors[1], errors[2],
-              errors[3]);
-  CHECK(errors[0] <= bound + rounded_logits);
-  CHECK(errors[1] <= bound + rounded_logits);
+  std::printf("%s on %dx%d, %s, distance from 1x1: prefill %.1e, decode %.1e, last layer's keys %.1e, values %.1e\n",
+              folder.c_str(), static_cast<int>(Data), static_cast<int>((Model * ...)), name, errors[0], errors[1],
+              errors[2], errors[3]);
+  const f64 of_logits = bound > 0 ? bound + rounded_logits : 0;
+  CHECK(errors[0] <= of_logits);
+  CHECK(errors[1] <= of_logits);
   CHECK(errors[2] <= bound);
   CHECK(errors[3] <= bound);
 
-  using M = typename Loaded<C, Data, Model>::M;
+  using M = typename Loaded<C, Data, Model...>::M;
   const Batch batch(folder);
-  const Cost prefill = bill<C, M>(batch.length, segments(batch.lengths));
-  const Cost decode = bill<C, M>(1, segments(std::vector<index_t>(8, 1), batch.lengths));
+  const Cost prefill = bill<C, M>(batch.length, segments(batch.lengths), strategy);
+  const Cost decode = bill<C, M>(1, segments(std::vector<index_t>(8, 1), batch.lengths), strategy);
   CHECK(sharded.prefill_collectives == prefill.collectives);
   CHECK(sharded.prefill_bytes == prefill.bytes);
   CHECK(sharded.decode_collectives == decode.collectives);
   CHECK(sharded.decode_bytes == decode.bytes);
   CHECK((prefill.bytes > 0) == (M::size > 1));
+  return {prefill, decode};
+}
+
+/// Under every strategy that the mesh knows; the model's own choice is the one that moves less. With whole weights, no sum
+/// over them changes its order.
+template <class C, index_t Data, index_t... Model>
+void check_mesh(const std::string& folder, f64 bound) {
+  const auto run = [&](Strategy strategy, const char* name, f64 limit) {
+    return check_strategy<C, Data, Model...>(folder, limit, strategy, name);
+  };
+  const auto chosen = run(Strategy::by_bill, "by the bill", bound);
+  if (Data == 1) return;
+  const auto stationary = run(Strategy::stationary, "weights stationary", bound);
+  const auto gathered = run(Strategy::gathered, "weights gathered", (Model * ...) == 1 ? 0 : bound);
+  for (const std::size_t phase : {std::size_t{0}, std::size_t{1}}) {
+    CHECK(stationary[phase].bytes != gathered[phase].bytes);
+    CHECK(chosen[phase].bytes == std::min(stationary[phase].bytes, gathered[phase].bytes));
+  }
 }
 
 }  // namespace tess::test

@@ -130,17 +130,35 @@ inline std::vector<Segment> segments(std::span<const index_t> counts, std::span<
 }
 inline Segments view(const std::vector<Segment>& rows) { return {rows.data(), static_cast<index_t>(rows.size())}; }
 
-/// A model of configuration C on the mesh data × model, with the parameters of a folder, and its device.
-template <class C, index_t Data, index_t Model>
+/// What is done with weights that lie where the batch lies: what the model chooses, or one of the two.
+enum class Strategy { by_bill, stationary, gathered };
+
+/// One pass under a strategy, on any device. On meshes that do not shard a batch all strategies are one.
+template <grok1::Positions Which = grok1::Positions::last, class C, class M, class D, class Tokens>
+constexpr auto pass(const grok1::LanguageModel<C, M, D>& model, D& dev, const Tokens& tokens,
+                    grok1::Memory<C, M, D>& memory, Segments rows, Strategy strategy) {
+  if constexpr (grok1::LanguageModel<C, M, D>::batch_parts > 1) {
+    if (strategy == Strategy::gathered) return model.template pass<Which>(dev, tokens, memory, rows, nn::Gathered{});
+    if (strategy == Strategy::stationary)
+      return model.template pass<Which>(dev, tokens, memory, rows, nn::WeightStationary{});
+  }
+  return model.template operator()<Which>(dev, tokens, memory, rows);
+}
+
+/// A model of configuration C on the mesh data × model, with the parameters of a folder or dummy ones, and its device.
+/// Model may be the parts of the axis, major to minor.
+template <class C, index_t Data, index_t... Model>
 struct Loaded {
-  using M = Mesh<Axis<grok1::data, Data>, Axis<grok1::model, Model>>;
+  using M = Mesh<Axis<grok1::data, Data>, Axis<grok1::model, Model...>>;
   using T = grok1::Types<C, M, Host>;
   using Memory = grok1::Memory<C, M, Host>;
 
   Host dev;
   grok1::LanguageModel<C, M, Host> model;
+  Strategy strategy = Strategy::by_bill;
 
   explicit Loaded(const std::filesystem::path& folder) { grok1::load_checkpoint(dev, model, folder); }
+  explicit Loaded(std::uint64_t seed) { grok1::load_dummy_weights(dev, model, seed); }
 
   /// The experts [layers, tokens, k] that `Forced` obeys.
   void force(const std::vector<i32>& experts) {
@@ -157,8 +175,7 @@ struct Loaded {
   /// Logits [B, T or 1, V].
   template <grok1::Positions Which = grok1::Positions::last>
   Values operator()(std::span<const i32> ids, Memory& memory, const std::vector<Segment>& rows) {
-    return whole(
-        model.template operator()<Which>(dev, tokens(ids, static_cast<index_t>(rows.size())), memory, view(rows)));
+    return whole(pass<Which>(model, dev, tokens(ids, static_cast<index_t>(rows.size())), memory, view(rows), strategy));
   }
 
   /// One pass over a batch; emit(name, values) for every stage, named as in the goldens. Returns the logits [B, T, V].

@@ -53,7 +53,22 @@ index_t addend(index_t device) {
   return at;
 }
 
-/// A tensor with these elements (row-major, of the whole). Of a pending sum every addend holds value · (own number + 1).
+/// What device number k of a group holds of a pending value: of a sum v · (k + 1), of a maximum or minimum v at k = 0.
+template <class X, class V>
+V part_of(V v, index_t k) {
+  using N = std::conditional_t<std::is_same_v<V, bf16>, f32, V>;
+  const N w = static_cast<N>(v), n = static_cast<N>(k);
+  return V(X::sharding.kind == Reduction::max ? w - n : X::sharding.kind == Reduction::min ? w + n : w * (n + 1));
+}
+/// And how two such parts are put together.
+template <class X, class T>
+T put_together(T a, T b) {
+  return X::sharding.kind == Reduction::max   ? (a < b ? b : a)
+         : X::sharding.kind == Reduction::min ? (b < a ? b : a)
+                                              : T(a + b);
+}
+
+/// A tensor with these elements (row-major, of the whole). Of a pending value every device holds its part (`part_of`).
 template <class X, class V>
 X tensor(Host& dev, const Extents<typename X::shape>& extents, const std::vector<V>& values) {
   REQUIRE(static_cast<index_t>(values.size()) == extents.size());
@@ -61,12 +76,12 @@ X tensor(Host& dev, const Extents<typename X::shape>& extents, const std::vector
   for (index_t r = 0; r < X::mesh::size; ++r)
     for_each_element(x, r, [&](index_t local, index_t global) {
       const V v = values[static_cast<std::size_t>(global)];
-      x.storage().data(r)[local] = typename X::value_type(v * static_cast<V>(addend<X>(r) + 1));
+      x.storage().data(r)[local] = typename X::value_type(part_of<X>(v, addend<X>(r)));
     });
   return x;
 }
 
-/// All elements, row-major; every device that holds one must hold the same bits. Of a pending sum, the sum of the addends.
+/// All elements, row-major; every device that holds one must hold the same bits. Of a pending value, what the parts are together.
 template <class X>
 std::vector<typename X::value_type> elements(const X& x) {
   using T = typename X::value_type;
@@ -91,7 +106,7 @@ std::vector<typename X::value_type> elements(const X& x) {
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
       each_once = each_once && have[i];
-      all[i] = p == 0 ? part[i] : T(all[i] + part[i]);
+      all[i] = p == 0 ? part[i] : put_together<X>(all[i], part[i]);
     }
   }
   CHECK(copies_agree);
@@ -138,6 +153,12 @@ Rounded rounded(std::vector<index_t> shape, const std::vector<f32>& wanted, inde
   return r;
 }
 
+/// The groups of scales of an element type; 1 where it has none.
+template <class E>
+inline constexpr index_t scale_groups = 1;
+template <index_t G>
+inline constexpr index_t scale_groups<q8<G>> = G;
+
 /// Fills a parameter through the loader, and gives the numbers that it then holds.
 template <class X>
 std::vector<f32> load(Host& dev, X& x, std::vector<index_t> shape, const std::vector<f32>& wanted, index_t groups = 1) {
@@ -177,7 +198,7 @@ f64 error(const std::vector<A>& found, const std::vector<B>& truth) {
 inline void check_traffic(Host& dev, const Cost& bill) {
   CHECK(dev.traffic().collectives == bill.collectives);
   for (const index_t bytes : dev.traffic().bytes) CHECK(bytes <= bill.bytes);
-  CHECK(dev.traffic().most_bytes() == bill.bytes);
+  CHECK(dev.traffic().busiest_bytes == bill.bytes);
   dev.reset_traffic();
 }
 

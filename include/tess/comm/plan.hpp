@@ -1,210 +1,195 @@
-// The reshard planner: the cheapest chain of collectives from one spec to another, found by the compiler, as a type.
+// The reshard planner: the cheapest way from one spec to another, found by the compiler, as a type.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "../sharding/shard_shape.hpp"
-#include "collectives.hpp"
+#include "plan_search.hpp"
+#include "refine.hpp"
 
 namespace tess {
 
-/// A step of a plan as a value: which collective, over which mesh axis, from and to which dimension, and the spec
-/// afterwards.
+/// A step of a plan as a value: which collective, over which positions of the plan's mesh (major to minor), from and to
+/// which dimension, and the spec afterwards.
 struct PlanStep {
   Collective what = Collective::slice;
-  int axis = 0, from = 0, to = 0;
+  int from = 0, to = 0;
+  DimAxes axes{};
   SpecValue after{};
 };
 
-inline constexpr int max_plan_steps = 12;
+inline constexpr int max_plan_steps = 16;
 
 struct Plan {
   bool found = false;
+  Refinement refinement = Refinement::none;  // of the mesh on which the steps are
   int size = 0;
-  std::array<PlanStep, max_plan_steps> steps{};
+  MeshValue mesh{};  // that mesh
+  SpecValue source{};
+  index_t cost = 0;  // in ticks of the policy
+  std::array<PlanStep, static_cast<std::size_t>(max_plan_steps)> steps{};
   constexpr const PlanStep& operator[](int i) const { return steps[static_cast<std::size_t>(i)]; }
 };
 
 namespace detail {
 
-inline constexpr int max_plan_states = 256;
-
-/// Where the search may shard: static extents must divide, and dyn ones only take axes that the source or the target
-/// puts there.
-struct PlanProblem {
-  SpecValue source, target;
-  std::array<index_t, max_rank> extents{};
-  std::array<index_t, max_mesh_axes> sizes{};
-  int axes = 0;
-
-  constexpr index_t size(int axis) const { return sizes[static_cast<std::size_t>(axis)]; }
-  constexpr bool may_shard(const SpecValue& s, int d, int axis) const {
-    const index_t extent = extents[static_cast<std::size_t>(d)];
-    if (extent == dyn) return (source[d].mask() | target[d].mask()) >> axis & 1u;
-    index_t n = size(axis);
-    for (int i = 0; i < s[d].count; ++i) n *= size(s[d][i]);
-    return extent % n == 0;
-  }
-  /// Elements of a shard as a fraction of the whole tensor.
-  constexpr double share(const SpecValue& s) const {
-    double v = 1;
-    for (int d = 0; d < s.rank; ++d)
-      for (int i = 0; i < s[d].count; ++i) v /= static_cast<double>(size(s[d][i]));
-    return v;
-  }
-};
-
-/// A spec as one word: the axes of each dimension as digits of four bits from 1 on, a 15 after each dimension, then the
-/// pending axes.
-using SpecCode = unsigned long long;
-constexpr SpecCode encode(const SpecValue& s) {
-  SpecCode code = 0;
-  for (int d = 0; d < s.rank; ++d) {
-    for (int i = 0; i < s[d].count; ++i) code = code << 4 | static_cast<SpecCode>(s[d][i] + 1);
-    code = code << 4 | 15u;
-  }
-  return code << max_mesh_axes | s.partial;
+/// Neighbours that are one collective: slices of a dimension, and sums scattered over it.
+constexpr bool joins(const Move& a, const Move& b) {
+  return a.what == b.what && a.to == b.to && (a.what == Collective::slice || a.what == Collective::reduce_scatter);
 }
 
-/// Dijkstra over specs. Cost: received bytes as a fraction of the tensor, plus a small amount per step so that fewer
-/// steps win ties.
-class PlanSearch {
- public:
-  constexpr explicit PlanSearch(const PlanProblem& p) : problem_(p) {
-    states_[0].code = encode(p.source);
-    states_[0].by.after = p.source;
+template <class Search>
+constexpr void write_steps(const Search& search, int last, const PlanProblem& p, Plan& plan) {
+  std::array<int, 4 * static_cast<std::size_t>(max_plan_steps)> way{};
+  std::size_t n = 0;
+  for (int i = last; search[i].parent >= 0; i = search[i].parent) way[n++] = i;
+  plan.found = true, plan.mesh = p.mesh, plan.source = p.source, plan.cost = search[last].cost;
+  for (std::size_t k = n; k-- > 0;) {
+    const auto& state = search[way[k]];
+    Move m = state.by;
+    const bool joined = k + 1 < n && joins(search[way[k + 1]].by, m);
+    if (joined) --plan.size;
+    PlanStep& step = plan.steps[static_cast<std::size_t>(plan.size++)];
+    DimAxes axes = joined ? step.axes : DimAxes{};
+    for (int i = 0; i < m.count; ++i, m.axes >>= 4) axes.push(static_cast<int>(m.axes & 15u));
+    step = {m.what, m.from, m.to, axes, spec_of(state.at, p.source.rank, p.source.kind)};
   }
-
-  constexpr Plan run() {
-    const SpecCode target = encode(problem_.target);
-    for (int best = nearest(); best >= 0; best = nearest()) {
-      states_[best].done = true;
-      if (states_[best].code == target) return chain(best);
-      expand(best);
-    }
-    return {};
-  }
-
- private:
-  struct State {
-    SpecCode code = 0;
-    double cost = 0;
-    int parent = -1;
-    PlanStep by{};  // how it was reached, and the spec itself
-    bool done = false;
-  };
-  PlanProblem problem_;
-  State states_[max_plan_states];
-  int count_ = 1;
-
-  constexpr int nearest() const {
-    int best = -1;
-    for (int i = 0; i < count_; ++i)
-      if (!states_[i].done && (best < 0 || states_[i].cost < states_[best].cost)) best = i;
-    return best;
-  }
-
-  constexpr Plan chain(int last) const {
-    Plan plan;
-    plan.found = true;
-    for (int i = last; states_[i].parent >= 0; i = states_[i].parent) ++plan.size;
-    int k = plan.size;
-    for (int i = last; states_[i].parent >= 0; i = states_[i].parent)
-      plan.steps[static_cast<std::size_t>(--k)] = states_[i].by;
-    return plan;
-  }
-
-  constexpr void relax(int parent, const PlanStep& step, double fraction) {
-    constexpr double per_step = 1e-6;
-    const double cost = states_[parent].cost + fraction + per_step;
-    const SpecCode code = encode(step.after);
-    int i = 0;
-    while (i < count_ && states_[i].code != code) ++i;
-    if (i == max_plan_states || (i < count_ && states_[i].cost <= cost)) return;
-    if (i == count_) ++count_;
-    states_[i] = {code, cost, parent, step, false};
-  }
-
-  constexpr void expand(int at) {
-    const SpecValue s = states_[at].by.after;
-    const double share = problem_.share(s);
-    const unsigned used = s.used();
-    for (int d = 0; d < s.rank; ++d) {
-      if (s[d].count > 0) {
-        SpecValue without = s;
-        const int a = without[d].pop();
-        const double n = static_cast<double>(problem_.size(a));
-        relax(at, {Collective::all_gather, a, d, d, without}, share * (n - 1));
-        for (int e = 0; e < s.rank; ++e)
-          if (e != d && problem_.may_shard(without, e, a)) {
-            SpecValue moved = without;
-            moved[e].push(a);
-            relax(at, {Collective::all_to_all, a, d, e, moved}, share * (n - 1) / n);
-          }
-      }
-      for (int a = 0; a < problem_.axes; ++a) {
-        const bool pending = s.partial >> a & 1u;
-        if ((used >> a & 1u && !pending) || problem_.size(a) == 1 || !problem_.may_shard(s, d, a)) continue;
-        const double n = static_cast<double>(problem_.size(a));
-        SpecValue sliced = s;
-        sliced.partial &= ~(1u << a);
-        sliced[d].push(a);
-        if (pending) relax(at, {Collective::reduce_scatter, a, d, d, sliced}, share * (n - 1) / n);
-        else relax(at, {Collective::slice, a, d, d, sliced}, 0);
-      }
-    }
-    for (int a = 0; a < problem_.axes; ++a)
-      if (s.partial >> a & 1u) {
-        const double n = static_cast<double>(problem_.size(a));
-        SpecValue summed = s;
-        summed.partial &= ~(1u << a);
-        relax(at, {Collective::all_reduce, a, 0, 0, summed}, share * 2 * (n - 1) / n);
-      }
-  }
-};
-
-/// Axes of size 1 take part in no plan; they are dropped before and put back after.
-template <class S, class From, class To, class M>
-constexpr Plan find_plan() {
-  PlanProblem p;
-  p.source = spec_value<From, M, S::rank>.without(trivial_axes<M>());
-  p.target = spec_value<To, M, S::rank>.without(trivial_axes<M>());
-  for (int d = 0; d < S::rank; ++d) p.extents[static_cast<std::size_t>(d)] = static_extent<S>(d);
-  for (int a = 0; a < M::rank; ++a) p.sizes[static_cast<std::size_t>(a)] = M::axis_size(a);
-  p.axes = M::rank;
-  if (p.source == p.target) {
-    Plan nothing;
-    nothing.found = true;
-    return nothing;
-  }
-  return PlanSearch(p).run();
 }
 
-template <class S, class From, class To, class M>
-struct planned {
-  static constexpr Plan value = find_plan<S, From, To, M>();
-};
-
-template <Collective C, class A, int F, int T>
-constexpr auto step_type() {
-  if constexpr (C == Collective::slice) return Slice<A, T>{};
-  else if constexpr (C == Collective::all_gather) return AllGather<A, F>{};
-  else if constexpr (C == Collective::all_to_all) return AllToAll<A, F, T>{};
-  else if constexpr (C == Collective::all_reduce) return AllReduce<A>{};
-  else return ReduceScatter<A, T>{};
+/// The best plan on one mesh, if it is cheaper than the one given. Returns whether it is made of collectives only and
+/// meets the bound.
+template <int Capacity>
+constexpr bool search_plan(const PlanProblem& p, Refinement refinement, int candidates, Plan& plan) {
+  using Search = PlanSearch<Capacity>;
+  Search search(p, plan.found ? plan.cost : Search::unbounded, candidates);
+  const int last = search.run();
+  if (last < 0) return false;
+  plan = {};
+  plan.refinement = refinement;
+  write_steps(search, last, p, plan);
+  for (int i = 0; i < plan.size; ++i)
+    if (plan[i].what == Collective::exchange) return false;
+  return search.is_tight(plan.cost);
 }
-template <class M, class Planned, int I>
-using step_at = decltype(step_type<Planned::value[I].what, typename M::template axis_name<Planned::value[I].axis>,
-                                   Planned::value[I].from, Planned::value[I].to>());
-template <class Planned, int I>
-struct after_step {
-  static constexpr SpecValue value = Planned::value[I].after;
-};
-template <class M, class Planned, int... I>
-auto steps_of(std::integer_sequence<int, I...>) -> Steps<step_at<M, Planned, I>...>;
+
 }  // namespace detail
 
-/// The plan as a type: `Steps<AllToAll<data, 0, 2>, ReduceScatter<model, 1>>`. Empty when nothing has to move.
-template <AnyShape S, AnySpec From, AnySpec To, AnyMesh M>
-using reshard_plan = decltype(detail::steps_of<M, detail::planned<S, From, To, M>>(
-    std::make_integer_sequence<int, detail::planned<S, From, To, M>::value.size>{}));
+namespace detail {
+
+/// The cheapest plan over whole axes. Where it is not as cheap as can be, parts of axes are tried too; there are many ways
+/// to move those, and the compiler's patience is bounded: after so many candidates the best plan so far is taken.
+template <int Capacity>
+constexpr Plan find_chain(const PlanProblem& p, int candidates_in_parts) {
+  Plan best;
+  if (p.source == p.target) {
+    best.found = true, best.mesh = p.mesh, best.source = p.source;
+    return best;
+  }
+  if (search_plan<Capacity>(p, Refinement::none, 1 << 20, best)) return best;
+  const bool two_orders = has_two_orders(p.mesh);
+  for (const Refinement order : {Refinement::ascending, Refinement::descending}) {
+    if (order == Refinement::descending && !two_orders) break;
+    const RefinedMesh fine = refined(p.mesh, order);
+    if (!fine.fits) break;
+    PlanProblem q = p;
+    q.mesh = fine.mesh, q.source = fine.spec(p.source), q.target = fine.spec(p.target);
+    if (search_plan<Capacity>(q, order, candidates_in_parts / (two_orders ? 2 : 1), best)) break;
+  }
+  return best;
+}
+
+/// The target as it is before values are made pending over the axes `added`: an axis that shards a dimension of the source
+/// still does, as its minor end, where that divides; the elements then need not come together first.
+constexpr SpecValue before_pending(const PlanProblem& p, unsigned added) {
+  SpecValue s = p.target;
+  s.pend(p.target.partial & ~added, p.source.kind);
+  for (int d = 0; d < s.rank; ++d)
+    for (int i = 0; i < p.source[d].count; ++i) {
+      const int a = p.source[d][i];
+      const index_t extent = p.extents[static_cast<std::size_t>(d)];
+      const index_t cuts = extent == dyn ? std::lcm(parts(p.mesh, p.source[d]), parts(p.mesh, p.target[d])) : extent;
+      if (added >> a & 1u && cuts % (parts(p.mesh, s[d]) * p.mesh.size(a)) == 0) s[d].push(a);
+    }
+  return s;
+}
+constexpr void append_pending(Plan& plan, const PlanProblem& p, unsigned added) {
+  PlanStep& step = plan.steps[static_cast<std::size_t>(plan.size++)];
+  step.what = Collective::pend;
+  step.axes = axes_of_mask(added), step.after = p.target;
+  if (plan.refinement == Refinement::none) return;
+  const RefinedMesh fine = refined(p.mesh, plan.refinement);
+  step.axes = axes_of_mask(fine.mask(added)), step.after = fine.spec(p.target);
+}
+
+}  // namespace detail
+
+/// The cheapest chain of collectives over axes and their parts; values that the target wants pending over more axes than
+/// the source become so at the end, which moves nothing.
+template <int Capacity = 512>
+constexpr Plan find_plan(const PlanProblem& p, int candidates_in_parts = 300) {
+  const unsigned added = p.target.partial & ~p.source.partial;
+  if (added == 0) return detail::find_chain<Capacity>(p, candidates_in_parts);
+  PlanProblem q = p;
+  q.target = detail::before_pending(p, added);
+  Plan plan = detail::find_chain<Capacity>(q, candidates_in_parts);
+  if (plan.found) detail::append_pending(plan, p, added);
+  return plan;
+}
+
+namespace detail {
+
+/// Axes of size 1 take part in no plan; they are dropped before and put back after, and so are the marks `Reduced`.
+template <class S, class From, class To, class M>
+constexpr PlanProblem plan_problem(const Links& links, index_t element_bytes) {
+  PlanProblem p;
+  p.mesh = mesh_value<M>;
+  p.source = placement(p.mesh, spec_value<From, M, S::rank>);
+  p.target = placement(p.mesh, spec_value<To, M, S::rank>);
+  for (int d = 0; d < S::rank; ++d) p.extents[static_cast<std::size_t>(d)] = static_extent<S>(d);
+  p.links = links, p.element_bytes = element_bytes;
+  return p;
+}
+
+template <class S, class From, class To, class M, class Policy, index_t ElementBytes>
+struct planned {
+  static constexpr Plan value = find_plan(plan_problem<S, From, To, M>(Policy::links, ElementBytes));
+  using mesh = refined_mesh<M, value.refinement>;
+};
+
+template <class Planned, int I>
+struct after_step {
+  static constexpr SpecValue value = I < 0 ? Planned::value.source : Planned::value[I < 0 ? 0 : I].after;
+};
+template <class Planned, int I>
+struct step_axes {
+  static constexpr DimAxes axes = Planned::value[I].axes;
+};
+template <class Planned, int I>
+constexpr auto step_type() {
+  using M = typename Planned::mesh;
+  constexpr PlanStep step{Planned::value[I].what, Planned::value[I].from, Planned::value[I].to};
+  if constexpr (step.what == Collective::permute) {
+    return Permute<spec_type<M, after_step<Planned, I>>>{};
+  } else if constexpr (step.what == Collective::exchange) {
+    return Exchange<spec_type<M, after_step<Planned, I>>>{};
+  } else {
+    using A = typename wrap_names<dim_names, M, step_axes<Planned, I>>::type;
+    if constexpr (step.what == Collective::slice) return Slice<A, step.to>{};
+    else if constexpr (step.what == Collective::all_gather) return AllGather<A, step.from>{};
+    else if constexpr (step.what == Collective::all_to_all) return AllToAll<A, step.from, step.to>{};
+    else if constexpr (step.what == Collective::all_reduce) return AllReduce<A>{};
+    else if constexpr (step.what == Collective::pend) return Pend<A>{};
+    else return ReduceScatter<A, step.to>{};
+  }
+}
+template <class Planned, int I>
+using step_at = decltype(step_type<Planned, I>());
+template <class Planned, int... I>
+auto steps_of(std::integer_sequence<int, I...>) -> Steps<step_at<Planned, I>...>;
+}  // namespace detail
+
+/// The plan as a type: `Steps<AllToAll<data, 0, 2>, ReduceScatter<model, 1>>`. Empty when nothing has to move. The policy
+/// says what messages and bytes cost (comm/links.hpp), of elements of so many bytes.
+template <AnyShape S, AnySpec From, AnySpec To, AnyMesh M, PlanPolicy Policy = FewestBytes, index_t ElementBytes = 4>
+using reshard_plan = decltype(detail::steps_of<detail::planned<S, From, To, M, Policy, ElementBytes>>(
+    std::make_integer_sequence<int, detail::planned<S, From, To, M, Policy, ElementBytes>::value.size>{}));
 
 }  // namespace tess

@@ -9,7 +9,7 @@ namespace tess {
 
 // A rule decides quietly (a constexpr verdict that never fails by itself) and is reported once: a struct whose name is
 // the sentence and whose arguments are facts, e.g.
-//   dimension_does_not_divide<dim<1>, extent<6144>, over<model>, into<5>, sizes_that_work<6140, 6145>>
+//   dimension_does_not_divide<dim<1>, extent<6144>, over<model>, into<5>, sizes_that_work<6140, 6145>, …>
 // Its static_assert holds the rule and the remedy; `ok` is true in every struct, so that nothing is said twice.
 
 template <index_t>
@@ -20,6 +20,8 @@ template <index_t>
 struct into;
 template <index_t...>
 struct sizes_that_work;
+template <index_t...>
+struct shards_that_work;
 template <class...>
 struct over;
 template <class>

@@ -1,4 +1,4 @@
-// 8-bit floating-point weights with one scale a block of 128 x 128, as DeepSeek publishes them, made whole numbers again.
+// 8-bit floating-point weights with one scale a block of 128 x 128, as DeepSeek publishes them, read as f32.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cmath>

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "../core/error.hpp"
+#include "../core/facts.hpp"
 #include "mesh.hpp"
 
 namespace tess {
@@ -18,21 +19,37 @@ struct Between {
   static constexpr index_t size = (Size * ... * index_t{1});
 };
 
+template <class Local, class Between, class... Name>
+struct mesh_sizes_and_names_differ {
+  static_assert(
+      detail::always_false<Local>,
+      "[mesh] make_mesh needs one size within a host and one between hosts for every axis name: give Local and "
+      "Between as many sizes as there are names");
+  static constexpr bool ok = true;
+};
+
 namespace detail {
 template <class L, class B, class... Name>
-struct hybrid_mesh;
+inline constexpr bool sizes_fit_names = L::rank == B::rank&& L::rank == static_cast<int>(sizeof...(Name));
+
+template <bool Fit, class L, class B, class... Name>
+struct hybrid_mesh {  // recovery after a reported fault: a mesh with these names
+  using type = Mesh<Axis<Name, 1>...>;
+};
 template <index_t... L, index_t... B, class... Name>
-struct hybrid_mesh<Local<L...>, Between<B...>, Name...> {
-  static_assert(sizeof...(L) == sizeof...(B) && sizeof...(L) == sizeof...(Name),
-                "[mesh] make_mesh needs one size within a host and one between hosts for every axis name");
+struct hybrid_mesh<true, Local<L...>, Between<B...>, Name...> {
   using type = Mesh<HybridAxis<Name, B, L>...>;
+};
+template <class L, class B, class... Name>
+struct checked_mesh : hybrid_mesh<sizes_fit_names<L, B, Name...>, L, B, Name...> {
+  static_assert(holds_or<sizes_fit_names<L, B, Name...>, mesh_sizes_and_names_differ<L, B, Name...>>::ok);
 };
 }  // namespace detail
 
 /// `make_mesh<Local<1, 8>, Between<2, 1>, data, model>`: two hosts of eight devices. Along every axis the host is the
 /// major part, the device within it the minor one. Source: jax/_src/mesh_utils.py:865-938, create_hybrid_device_mesh.
 template <class L, class B, class... Name>
-using make_mesh = typename detail::hybrid_mesh<L, B, Name...>::type;
+using make_mesh = typename detail::checked_mesh<L, B, Name...>::type;
 
 /// Hosts that a mesh spans, and devices of each.
 template <AnyMesh M>

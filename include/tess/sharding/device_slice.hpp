@@ -14,11 +14,14 @@ struct Range {
 
 /// Position of a device's shard along a dimension: tuple order is major to minor,
 /// ((c_a1 * |a2| + c_a2) * |a3| + ...) + c_ak. Source: jax/_src/named_sharding.py, ArrayMapping.
+constexpr index_t shard_index(const MeshValue& m, const DimAxes& axes, index_t device) {
+  index_t at = 0;
+  for (int i = 0; i < axes.count; ++i) at = at * m.size(axes[i]) + m.coordinate(device, axes[i]);
+  return at;
+}
 template <AnyMesh M>
 constexpr index_t shard_index(const DimAxes& axes, index_t device) {
-  index_t at = 0;
-  for (int i = 0; i < axes.count; ++i) at = at * M::axis_size(axes[i]) + M::coordinate(device, axes[i]);
-  return at;
+  return shard_index(mesh_value<M>, axes, device);
 }
 
 /// The slice of a tensor of `global` extents that `device` holds under Spec.

@@ -12,6 +12,27 @@
 
 namespace tess {
 
+template <class Rule>
+struct partition_rule_is_not_understood {
+  static_assert(detail::always_false<Rule>,
+                "[rules] a regular expression of this rule is malformed or beyond what is read here: write it with "
+                "characters, sets, \\d \\w \\s, ^ $ | ( ), lookahead, * + ? and (?i)");
+  static constexpr bool ok = true;
+};
+
+namespace detail {
+/// f(element) for all elements of a list?
+template <class F>
+constexpr bool all_of_list(std::string_view list, char separator, F f) {
+  for (;;) {
+    const std::size_t end = list.find(separator);
+    if (!f(list.substr(0, end))) return false;
+    if (end == list.npos) return true;
+    list.remove_prefix(end + 1);
+  }
+}
+}  // namespace detail
+
 /// A rule is any type with `window`, regular expressions joined by one space, and `spec`:
 ///   struct attention_in { static constexpr std::string_view window = "multi_head_attention (query|key|value) w";
 ///                         using spec = P<data, model>; };
@@ -20,6 +41,9 @@ namespace tess {
 /// apply_rules.
 template <class... Rule>
 struct PartitionRules {
+  static_assert((detail::holds_or<detail::all_of_list(Rule::window, ' ', detail::Regex::understands),
+                                  partition_rule_is_not_understood<Rule>>::ok &&
+                 ...));
   static constexpr int size = sizeof...(Rule);
   static constexpr std::array<std::string_view, sizeof...(Rule)> windows{Rule::window...};
 
@@ -58,7 +82,22 @@ struct PartitionRules {
     }
   }
 
+  /// Most pattern elements begin with plain letters, and most path elements with others: no need to read further.
+  /// (Compilers count their steps; clang gives up after a million.)
+  static constexpr bool begins_otherwise(std::string_view regex, std::string_view element) {
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+    for (const char c : regex)
+      if (c == '|') return false;
+    for (std::size_t i = 0; i < regex.size() && plain(regex[i]); ++i) {
+      const char next = i + 1 < regex.size() ? regex[i + 1] : '$';
+      if (next == '*' || next == '+' || next == '?') return false;
+      if (i == element.size() || element[i] != regex[i]) return true;
+    }
+    return false;
+  }
+
   static constexpr bool element_matches(std::string_view regex, std::string_view element) {
+    if (begins_otherwise(regex, element)) return false;
     constexpr std::size_t longest = 127;
     char anchored[longest + 1] = {};
     if (regex.size() >= longest) return false;
@@ -89,12 +128,7 @@ struct no_partition_rule_matches {
 namespace detail {
 /// Haiku's layer_stack adds a leading dimension: apply_rules puts a None in front.
 constexpr bool has_layer_stack(std::string_view path) {
-  for (;;) {
-    if (path.substr(0, path.find('/')) == "layer_stack") return true;
-    const std::size_t slash = path.find('/');
-    if (slash == path.npos) return false;
-    path.remove_prefix(slash + 1);
-  }
+  return !all_of_list(path, '/', [](std::string_view element) { return element != "layer_stack"; });
 }
 template <class Spec>
 struct prepend_none;

@@ -12,12 +12,11 @@ namespace tess {
 
 // ---- the errors: public text, one struct a rule
 
-template <class Dim, class Extent, class Over, class Into, class Sizes>
+template <class Dim, class Extent, class Over, class Into, class Sizes, class Shards>
 struct dimension_does_not_divide {
   static_assert(detail::always_false<Dim>,
                 "[sharding] a dimension must divide evenly over the mesh axes that shard it: choose one of "
-                "`sizes_that_work` (pad "
-                "explicitly), another axis, or None");
+                "`sizes_that_work` (pad explicitly), axes of `shards_that_work` devices, or None");
   static constexpr bool ok = true;
 };
 template <class Entry, class M>
@@ -36,9 +35,10 @@ struct mesh_axis_is_used_twice {
 };
 template <class Entry, class M>
 struct mesh_axis_is_not_divided_there {
-  static_assert(detail::always_false<Entry>,
-                "[sharding] the PartitionSpec names a part of an axis at which the mesh does not divide it: declare the "
-                "axis in these parts, e.g. Axis<model, 8, 2> for Sub<model, 1, 8>");
+  static_assert(
+      detail::always_false<Entry>,
+      "[sharding] the PartitionSpec names a part of an axis at which the mesh does not divide it: declare the "
+      "axis in these parts, e.g. Axis<model, 8, 2> for Sub<model, 1, 8>");
   static constexpr bool ok = true;
 };
 template <class Spec>
@@ -57,6 +57,31 @@ struct spec_is_longer_than_the_shape {
 
 namespace detail {
 
+/// What would work instead where n does not divide by k: the multiples of k, and the divisors of n, on both sides; the
+/// same one twice where one side has none (an extent of 0 is no remedy, nor is one shard).
+struct Divisible {
+  index_t less = 0, more = 0;
+};
+constexpr Divisible sizes_near(index_t n, index_t k) {
+  const index_t more = (n / k + 1) * k;
+  return {n < k ? more : more - k, more};
+}
+constexpr Divisible shards_near(index_t n, index_t k) {
+  index_t less = k < n ? k - 1 : n, more = k + 1;
+  while (less > 1 && n % less != 0) --less;
+  for (index_t last = k + (1 << 16); more < n && n % more != 0;) more = more < last ? more + 1 : n;
+  if (more > n) more = less;
+  return {less > 1 ? less : more, more};
+}
+template <template <index_t...> class Wrap, index_t Less, index_t More>
+struct one_or_two {
+  using type = Wrap<Less, More>;
+};
+template <template <index_t...> class Wrap, index_t Same>
+struct one_or_two<Wrap, Same, Same> {
+  using type = Wrap<Same>;
+};
+
 enum class ShardingFault { none, too_long, unknown_axis, undivided_axis, axis_twice, two_kinds, indivisible };
 struct ShardingVerdict {
   ShardingFault fault = ShardingFault::none;
@@ -66,7 +91,8 @@ struct ShardingVerdict {
 template <class S, class M, class... E>
 constexpr ShardingVerdict judge_sharding(P<E...>) {
   const Entry entries[] = {read_entry<M, E>::value..., Entry{}};
-  if (dims_of < P < E... >>> S::rank) return {ShardingFault::too_long};
+  constexpr int dims = dims_of<P<E...>>;
+  if (dims > S::rank) return {ShardingFault::too_long};
   unsigned seen = 0;
   int d = 0, pending = -1;
   for (int i = 0; i < static_cast<int>(sizeof...(E)); ++i) {
@@ -122,8 +148,11 @@ constexpr auto sharding_fact_of() {
   } else {
     constexpr index_t n = static_extent<S>(v.at), k = parts<M>(spec_value<Spec, M, S::rank>[v.at]);
     using entry = dim_entry<M, spec_holder<Spec, M, S::rank>, v.at>;
-    return std::type_identity<dimension_does_not_divide<dim<v.at>, extent<n>, typename as_over<entry>::type, into<k>,
-                                                        sizes_that_work<n / k * k, (n / k + 1) * k>>>{};
+    constexpr Divisible sizes = sizes_near(n, k), shards = shards_near(n, k);
+    return std::type_identity<
+        dimension_does_not_divide<dim<v.at>, extent<n>, typename as_over<entry>::type, into<k>,
+                                  typename one_or_two<sizes_that_work, sizes.less, sizes.more>::type,
+                                  typename one_or_two<shards_that_work, shards.less, shards.more>::type>>{};
   }
 }
 template <class S, class Spec, class M>
@@ -156,9 +185,13 @@ using shard_shape = typename detail::local_or_global<S, Spec, M, Shardable<S, Sp
 template <AnyMesh M>
 constexpr void check_divides(const SpecValue& spec, int d, index_t extent) {
   const index_t k = parts<M>(spec[d]);
-  if (extent % k != 0)
-    fail("[sharding] dimension_does_not_divide: dimension ", d, " has extent ", extent, ", which does not divide into ",
-         k, " shards; sizes that work: ", extent / k * k, ", ", (extent / k + 1) * k);
+  if (extent % k == 0) return;
+  const detail::Divisible sizes = detail::sizes_near(extent, k), shards = detail::shards_near(extent, k);
+  const auto both = [](detail::Divisible s) {
+    return std::to_string(s.less) + (s.less == s.more ? "" : ", " + std::to_string(s.more));
+  };
+  fail("[sharding] dimension_does_not_divide: dimension ", d, " has extent ", extent, ", which does not divide into ",
+       k, " shards; sizes that work: ", both(sizes), "; shards that work: ", both(shards));
 }
 
 /// Extents of the shard of one device. Throws Error when a run-time extent does not divide.
