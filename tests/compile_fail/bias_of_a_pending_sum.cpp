@@ -1,6 +1,6 @@
 // A bias is not added to a pending sum: every device would add it
 // SPDX-License-Identifier: Apache-2.0
-// expect: function_of_a_pending_sum<.*spec<.*P<.*None, .*None, .*Partial<model> *> *> *>
+// expect: finished_value_meets_a_pending_sum<.*lhs<.*P<.*None, .*None, .*Partial<model> *> *>, .*rhs<.*P<.*None> *> *>
 #include <tess/device/dry.hpp>
 #include <tess/ops/elementwise.hpp>
 #include <tess/ops/reshard.hpp>

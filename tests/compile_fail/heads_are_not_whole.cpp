@@ -1,7 +1,7 @@
 // Heads are split off where every device has whole ones: 8 key/value heads do not divide over 16 devices
 // SPDX-License-Identifier: Apache-2.0
 // expect: shards of this dimension do not fall on whole entries
-// expect: reshape_is_not_local<.*spec<.*P<.*None, .*None, model> *>, .*dim<2>, .*into<8> *>
+// expect: reshape_is_not_local<.*spec<.*P<.*None, .*None, model> *>, .*dim<2>, .*into<8>, .*over<model>, .*sizes_that_work<16> *>
 #include <tess/device/dry.hpp>
 #include <tess/ops/reshape.hpp>
 

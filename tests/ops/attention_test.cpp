@@ -56,12 +56,12 @@ std::vector<V> real_tokens(const std::vector<V>& y) {
   return kept;
 }
 
-template <class M, class Spec>
+template <class M, class Spec, class CacheSpec = Spec>
 void attends(AttentionOptions options) {
   Host dev(2);
   const auto q = random(1, B * T * HQ * W, 3);
   const auto query = tensor<ShardedTensor<f32, QueryShape, M, Spec, Host>>(dev, Extents<QueryShape>(B, T), q);
-  using Cache = ShardedTensor<bf16, CacheShape, M, Spec, Host>;
+  using Cache = ShardedTensor<bf16, CacheShape, M, CacheSpec, Host>;
   const Extents<CacheShape> extents(slots, capacity);
   const auto keys = tensor<Cache>(dev, extents, random(2, extents.size(), 2));
   const auto values = tensor<Cache>(dev, extents, random(3, extents.size()));
@@ -80,6 +80,16 @@ TEST_CASE("every query sees its own sequence up to itself, on any mesh, and no b
     attends<Grid<1, 4>, P<None, None, model>>(options);
     attends<Grid<2, 2>, P<data, None, model>>(options);
   }
+}
+
+TEST_CASE("keys on more devices than there are heads: query heads lie over the same axes and more minor ones") {
+  const AttentionOptions options{0.25f, 2};
+  using Pairs = Mesh<Axis<data, 1>, Axis<model, 4, 2>>;  // a query head a device, a key head a pair
+  attends<Pairs, P<None, None, model>, P<None, None, Sub<model, 1, 4>>>(options);
+  attends<Mesh<Axis<data, 2>, Axis<model, 2, 2>>, P<data, None, model>, P<data, None, Sub<model, 1, 2>>>(options);
+  attends<Grid<2, 2>, P<data, None, model>, P<data>>(options);  // keys everywhere: a device uses two of the four
+  attends<Grid<1, 8>, P<None, None, model>, P<>>(options);      // … one of them
+  attends<Mesh<Axis<data, 2>, Axis<model, 4>>, P<None, None, Axes<model, data>>, P<None, None, model>>(options);
 }
 
 TEST_CASE("append_to_cache writes the new tokens where they belong and touches nothing else") {
@@ -147,6 +157,21 @@ TEST_CASE("segments that do not fit are errors that say how") {
   CHECK_THROWS_AS(append({0, 0, -1}, {2, 0, 1}), Error);
   const Segment one[] = {{0, 0, 1}};
   CHECK_THROWS_WITH_AS(append_to_cache(dev, cache, x, one), "[attention] 1 segments describe a batch of 2 rows", Error);
+}
+
+TEST_CASE("query heads that straddle key heads at run time are an error") {
+  Host dev(1);
+  using Heads = Shape<1, 1, dyn, W>;
+  using M = Grid<1, 4>;
+  const auto q =
+      tensor<ShardedTensor<f32, Heads, M, P<None, None, model>, Host>>(dev, Extents<Heads>(24), random(1, 24 * W));
+  const auto kv = tensor<ShardedTensor<bf16, Heads, M, P<>, Host>>(dev, Extents<Heads>(6), random(1, 6 * W));
+  const Segment rows[] = {{0, 0, 1}};
+  CHECK_THROWS_WITH_AS(
+      attention<f32>(dev, q, kv, kv, rows, {}),
+      "[attention] query_heads_straddle_key_heads: a device has 6 query heads, which are neither whole "
+      "groups of 4 nor part of one",
+      Error);
 }
 
 TEST_CASE("query heads that are no multiple of the key heads are an error") {

@@ -7,7 +7,7 @@
 #include <tess/nn/router.hpp>
 #include <tess/ops/experts.hpp>
 
-#include "support/tensors.hpp"
+#include "support/experts.hpp"
 
 using namespace support;
 
@@ -26,22 +26,6 @@ auto logits_of(Host& dev, index_t seed) {
   return tensor<ShardedTensor<f32, Shape<B, T, E>, M, Spec, Host>>(dev, {}, random(seed, B * T * E, 4));
 }
 
-/// sum over the k choices of weight · x · w[expert], in f64.
-std::vector<f64> direct(const std::vector<f32>& x, const std::vector<i32>& experts, const std::vector<f32>& weights,
-                        const std::vector<f32>& w) {
-  std::vector<f64> y(static_cast<std::size_t>(B * T * out));
-  for (index_t token = 0; token < B * T; ++token)
-    for (index_t j = 0; j < k; ++j) {
-      const index_t e = experts[static_cast<std::size_t>(token * k + j)];
-      const auto row = product(widened({x.begin() + token * width, x.begin() + (token + 1) * width}),
-                               {w.begin() + e * width * out, w.begin() + (e + 1) * width * out}, width, out);
-      for (index_t n = 0; n < out; ++n)
-        y[static_cast<std::size_t>(token * out + n)] +=
-            static_cast<f64>(weights[static_cast<std::size_t>(token * k + j)]) * row[static_cast<std::size_t>(n)];
-    }
-  return y;
-}
-
 template <class M, class Spec, class WeightSpec, class Element>
 void goes_through_its_experts(f64 bound) {
   CAPTURE(M::size);
@@ -53,7 +37,11 @@ void goes_through_its_experts(f64 bound) {
   using Rows = std::conditional_t<std::is_same_v<decltype(Spec{}), P<>>, P<>, P<data>>;
   const auto routes = route(dev, logits_of<M, Rows>(dev, 3), k, nn::SoftmaxTopK<>{});
   const auto y = combine(dev, matmul(dev, dispatch(dev, tokens, routes, E), w), routes);
-  CHECK(error(elements(reduce(dev, y)), direct(x, elements(routes.experts), elements(routes.weights), held)) <= bound);
+  const auto truth = weighted_sum(x, width, elements(routes.experts), elements(routes.weights), k,
+                                  [&](const std::vector<f64>& token, index_t e) {
+                                    return product(token, matrix(held, e, width, out), width, out);
+                                  });
+  CHECK(error(elements(reduce(dev, y)), truth) <= bound);
 }
 
 }  // namespace

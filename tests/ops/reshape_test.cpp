@@ -1,17 +1,15 @@
-// split and merge move nothing: every device keeps its bytes and only reads them with other extents.
+// Reshapes move nothing: every device keeps its bytes and only reads them with other extents.
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
 #include <tess/ops/reshape.hpp>
 
-#include "support/tensors.hpp"
+#include "support/same_as_whole.hpp"
 
 using namespace support;
 
 namespace {
 
-struct data;
-struct model;
 using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
 using S = Shape<dyn, 3, 24>;
 template <class Spec>
@@ -55,4 +53,42 @@ TEST_CASE("sizes that only run time tells must fit") {
   CHECK_THROWS_AS((split<2, dyn, dyn>(x, 0)), Error);
   const auto sharded = tensor<X<P<None, None, model>>>(dev, Extents<S>(1), random(1, 72));
   CHECK_THROWS_AS((split<2, dyn, dyn>(sharded, 6)), Error);  // 6 heads on 4 devices
+  CHECK(elements(split<2, dyn, dyn>(sharded, 8)) == elements(sharded));
+}
+
+TEST_CASE("any local reshape has the elements of one device, in the same order") {
+  const auto check = [](auto x, auto... to) {
+    Host dev(1);
+    const auto values = noisy(3, decltype(x)::shape::size, false);
+    const auto sharded = filled<decltype(x)>(dev, values);
+    const auto same = [&](auto y) {
+      CHECK(numbers(y) == values);
+      CHECK(y.storage().data(0) == sharded.storage().data(0));
+    };
+    (same(reshape<decltype(to)>(sharded)), ...);
+  };
+  check(ShardedTensor<f32, Shape<12, 24>, TwoByThree, P<data, None>, Host>{}, Shape<288>{}, Shape<2, 6, 24>{},
+        Shape<24, 12>{}, Shape<4, 72>{});
+  check(ShardedTensor<f32, Shape<2, 3, 24>, TwoByThree, P<data, model, None>, Host>{}, Shape<144>{}, Shape<6, 24>{},
+        Shape<2, 72>{}, Shape<2, 6, 12>{}, Shape<12, 12>{});
+  check(ShardedTensor<f32, Shape<8, 24>, TwoByTwo, P<Axes<model, data>, None>, Host>{}, Shape<2, 2, 2, 24>{},
+        Shape<4, 48>{}, Shape<2, 96>{});
+}
+
+TEST_CASE("run-time extents: the compiler says where the axes go, and the run checks it") {
+  Host dev(1);
+  const auto values = random(1, 4 * 3 * 24);
+  const auto x = tensor<X<P<data, None, model>>>(dev, Extents<S>(4), values);
+  const auto rows = reshape<Shape<dyn, 24>>(x);
+  static_assert(std::is_same_v<decltype(rows)::spec, P<data, model>>);
+  CHECK(rows.extent(0) == 12);
+  CHECK(elements(rows) == values);
+  using E = Extents<Shape<dyn, dyn, 8, 3>>;
+  const auto heads = reshape(x, E(2, 6));
+  CHECK(elements(heads) == values);
+  CHECK_THROWS_AS(reshape(x, E(3, 4)), Error);  // 3 rows on 2 devices
+  CHECK_THROWS_AS(reshape(x, E(2, 5)), Error);  // loses elements
+  const auto whole = tensor<X<P<>>>(dev, Extents<S>(4), values);
+  CHECK_THROWS_AS((reshape<Shape<dyn, 7>>(whole)), Error);
+  CHECK(elements(reshape<Shape<dyn, 9>>(whole)) == values);
 }

@@ -24,7 +24,7 @@ std::vector<f32> normalised(f64 size) {
   const auto x = random(1, rows * width, size), scale = random(2, width);
   const auto gain = tensor<ShardedTensor<f32, Shape<width>, M, P<>, Host>>(dev, {}, scale);
   const auto y =
-      elements(rms_norm<f32>(dev, tensor<ShardedTensor<f32, S, M, Spec, Host>>(dev, Extents<S>(rows), x), gain, eps));
+      elements(rms_norm_sharded<f32>(dev, tensor<ShardedTensor<f32, S, M, Spec, Host>>(dev, Extents<S>(rows), x), gain, eps));
 
   std::vector<f64> truth;
   for (index_t r = 0; r < rows; ++r) {
@@ -39,7 +39,7 @@ std::vector<f32> normalised(f64 size) {
 
   Dry dry;
   const auto dry_x = make<ShardedTensor<f32, S, M, Spec>>(dry, Extents<S>(rows));
-  rms_norm<f32>(dry, dry_x, ShardedTensor<f32, Shape<width>, M, P<>>{}, eps);
+  rms_norm_sharded<f32>(dry, dry_x, ShardedTensor<f32, Shape<width>, M, P<>>{}, eps);
   check_traffic(dev, dry.cost);
   return y;
 }

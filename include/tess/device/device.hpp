@@ -17,20 +17,32 @@ concept Device = requires(D& dev, const Extents<Shape<1>>& local) {
 
 /// The verbs, as tags for the error. Their arguments: the result, then the operands.
 struct verbs {
-  struct add_bias;
   struct append_to_cache;
   struct attention;
   struct collective;
   struct combine;
+  struct contract;
+  struct copy;
   struct dispatch;
+  struct dynamic_slice;
+  struct fill;
+  struct fill_by_index;
+  struct gather_rows;
+  struct gather_weights;
   struct grouped_matmul;
   struct map;
+  struct map_broadcast;
+  struct map_lines;
   struct matmul;
   struct matmul_rows;
+  struct number_devices;
+  struct reduce_lines;
   struct rms_scale;
   struct rotary;
   struct route;
+  struct scatter_add;
   struct select_token;
+  struct send;
   struct sum_squares;
   struct take;
 };

@@ -7,27 +7,38 @@
 #include <span>
 #include <vector>
 
+#include "../sharding/rules/attention.hpp"
 #include "device.hpp"
 #include "host/apply.hpp"
 #include "host/attention.hpp"
+#include "host/block_verbs.hpp"
+#include "host/element_verbs.hpp"
 #include "host/elementwise.hpp"
 #include "host/exchange.hpp"
 #include "host/gemm.hpp"
 #include "host/pack.hpp"
+#include "host/product_verbs.hpp"
 #include "host/storage.hpp"
+#include "host/structure_verbs.hpp"
 #include "host/thread_pool.hpp"
+#include "host/weight_verbs.hpp"
 
 namespace tess {
 
 /// What really moved between the shards of a simulated mesh; must equal the bill that `Dry` gives for the same program.
 struct Traffic {
   index_t collectives = 0;
-  host::Received bytes;  // received by each rank
+  index_t busiest_bytes = 0;  // what the busiest rank of each collective received, summed: the bill
+  host::Received bytes;       // received by each rank
 
   index_t most_bytes() const { return bytes.empty() ? 0 : *std::max_element(bytes.begin(), bytes.end()); }
 };
 
-class Host {
+class Host : public host::WeightVerbs<Host>,
+             public host::BlockVerbs<Host>,
+             public host::ProductVerbs<Host>,
+             public host::ElementVerbs<Host>,
+             public host::StructureVerbs<Host> {
  public:
   template <class T>
   using storage = host::Storage<T>;
@@ -36,9 +47,21 @@ class Host {
   explicit Host(int threads = 0)
       : pool_(std::make_unique<host::ThreadPool>(threads)), buffers_(std::make_shared<host::BufferPool>()) {}
 
-  host::ThreadPool& pool() { return *pool_; }
+  host::ThreadPool& pool() const { return *pool_; }
   const Traffic& traffic() const { return traffic_; }
   void reset_traffic() { traffic_ = {}; }
+  /// Adds one collective: what each rank received.
+  void count_collective(const host::Received& received) {
+    ++traffic_.collectives;
+    traffic_.busiest_bytes += *std::max_element(received.begin(), received.end());
+    if (traffic_.bytes.size() < received.size()) traffic_.bytes.resize(received.size());
+    for (std::size_t r = 0; r < received.size(); ++r) traffic_.bytes[r] += received[r];
+  }
+  /// The same of a step that is no collective where nothing moves.
+  void count_step(const host::Received& received) {
+    if (std::any_of(received.begin(), received.end(), [](index_t bytes) { return bytes > 0; }))
+      count_collective(received);
+  }
 
   /// One term instead of two for the activations of int8 and bf16 weights: faster in prefill, 50 to 500 times less exact.
   /// Default: exact.
@@ -46,23 +69,13 @@ class Host {
 
   template <class T, AnyMesh M, AnyShape L>
   storage<T> allocate(const Extents<L>& local) {
-    std::vector<std::shared_ptr<T>> shards(static_cast<std::size_t>(M::size));
-    const std::size_t bytes = std::max<std::size_t>(1, static_cast<std::size_t>(local.size()) * sizeof(T));
-    for (auto& s : shards)
-      s = {static_cast<T*>(buffers_->take(bytes)), [pool = buffers_, bytes](T* p) { pool->give_back(bytes, p); }};
-    return storage<T>(std::move(shards));
+    if constexpr (is_packed<T>) return {};  // gather_weights brings its own
+    else return storage<T>(host::pooled_shards(buffers_, M::size, bytes_of<T>(local)));
   }
 
-  /// Pages that nobody has written take no memory: calloc gets large blocks from the system, zero and lazily.
   template <class T, AnyMesh M, AnyShape L>
   storage<T> allocate_state(const Extents<L>& local) {
-    std::vector<std::shared_ptr<T>> shards(static_cast<std::size_t>(M::size));
-    for (auto& s : shards) {
-      s = {static_cast<T*>(std::calloc(static_cast<std::size_t>(std::max<index_t>(1, local.size())), sizeof(T))),
-           std::free};
-      if (!s) throw std::bad_alloc();
-    }
-    return storage<T>(std::move(shards));
+    return storage<T>(host::zeroed_shards(M::size, bytes_of<T>(local)));
   }
 
   template <class F>
@@ -73,33 +86,27 @@ class Host {
   // ---- verbs
 
   template <class Step, AnyTensor Y, AnyTensor X>
-  void collective(Step step, Y& y, const X& x) {
-    using M = typename X::mesh;
-    if (Step::kind != Collective::slice) ++traffic_.collectives;
-    if (traffic_.bytes.size() < static_cast<std::size_t>(M::size))
-      traffic_.bytes.resize(static_cast<std::size_t>(M::size));
-    host::Exchange<M, typename Step::axis>(traffic_.bytes)(step, y, x);
+  void collective(Step, Y& y, const X& x) {
+    host::Transition step{Step::kind, mesh_value<typename X::mesh>, X::sharding, Y::sharding, {}};
+    std::copy_n(x.extents().array().begin(), X::rank, step.whole.begin());
+    host::Received received;
+    host::carry_out(
+        step, *pool_, [&](index_t r) { return y.storage().data(r); }, [&](index_t r) { return x.storage().data(r); },
+        received);
+    if (moves_bytes(Step::kind)) count_collective(received);
   }
 
   template <class F, AnyTensor Y, AnyTensor... X>
   void map(F f, Y& y, const X&... x) {
-    each_shard<Y>([&](index_t r) {
-      pool_->for_range(y.local_extents().size(), elementwise_grain,
-                       [&, out = y.storage().data(r)](index_t begin, index_t end) {
-                         host::apply(f, out + begin, end - begin,
-                                     static_cast<const typename X::value_type*>(x.storage().data(r)) + begin...);
-                       });
-    });
-  }
-
-  template <AnyTensor Y, AnyTensor X, AnyTensor B>
-  void add_bias(Y& y, const X& x, const B& bias) {
-    each_row(y, [&](index_t r, index_t row, index_t width) {
-      const auto* in = x.storage().data(r) + row * width;
-      const auto* b = bias.storage().data(r);
-      auto* out = y.storage().data(r) + row * width;
-      for (index_t i = 0; i < width; ++i) out[i] = typename Y::value_type(f32(in[i]) + f32(b[i]));
-    });
+    if constexpr (!(host::computed_in_f32<typename X::value_type> && ...)) return this->map_broadcast(f, y, x...);
+    else
+      each_shard<Y>([&](index_t r) {
+        pool_->for_range(y.local_extents().size(), elementwise_grain,
+                         [&, out = y.storage().data(r)](index_t begin, index_t end) {
+                           host::apply(f, out + begin, end - begin,
+                                       static_cast<const typename X::value_type*>(x.storage().data(r)) + begin...);
+                         });
+      });
   }
 
   template <AnyTensor Y, AnyTensor X, class Last>
@@ -236,8 +243,12 @@ class Host {
       host::Attention<typename Y::value_type, typename Q::value_type, typename K::value_type> a;
       a.batch = q.local_extent(0), a.queries = q.local_extent(1), a.heads = q.local_extent(2),
       a.head_dim = q.local_extent(3);
-      a.slots = keys.local_extent(0), a.capacity = keys.local_extent(1), a.kv_heads = keys.local_extent(2);
-      a.q = q.storage().data(r), a.k = keys.storage().data(r), a.v = values.storage().data(r),
+      const auto used = rules::key_heads_of(mesh_value<typename Q::mesh>, Q::sharding, K::sharding, q.local_extent(2),
+                                            q.extent(2) / keys.extent(2), r);
+      const index_t skipped = used.first * keys.local_extent(3);
+      a.slots = keys.local_extent(0), a.capacity = keys.local_extent(1);
+      a.cached_heads = keys.local_extent(2), a.kv_heads = used.count;
+      a.q = q.storage().data(r), a.k = keys.storage().data(r) + skipped, a.v = values.storage().data(r) + skipped;
       a.out = y.storage().data(r);
       a.slot = slot.data(), a.start = start.data(), a.count = count.data();
       a.scale = options.scale, a.cap = options.cap;

@@ -1,6 +1,7 @@
 // Attention over a key/value cache: rotary positions, writing to the cache, and softmax(q·k)·v, blockwise.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include "../sharding/rules/attention.hpp"
 #include "elementwise.hpp"
 
 namespace tess {
@@ -34,18 +35,47 @@ struct AttentionOptions {
 
 template <class Query, class Key>
 struct heads_are_sharded_differently {
+  static_assert(
+      detail::always_false<Query>,
+      "[attention] queries, keys and values must lie with batch and heads sharded alike (queries may use more "
+      "minor axes for their heads) and with sequence and head width unsharded: reshard<> the projections");
+  static constexpr bool ok = true;
+};
+template <class Query, class Key, class Into>
+struct query_heads_straddle_key_heads {
   static_assert(detail::always_false<Query>,
-                "[attention] queries, keys and values must lie with batch and heads sharded alike and with "
-                "sequence and head width unsharded: reshard<> the projections");
+                "[attention] the query heads of a device must be whole groups that share a key head, or lie within one "
+                "group: shard the heads over fewer devices");
   static constexpr bool ok = true;
 };
 
 namespace detail {
 template <class Q, class C>
-inline constexpr bool attention_is_local =
-    Q::rank == 4 && C::rank == 4 && Q::sharding[0] == C::sharding[0] && Q::sharding[2] == C::sharding[2] &&
-    Q::sharding[1].count == 0 && C::sharding[1].count == 0 && Q::sharding[3].count == 0 && C::sharding[3].count == 0 &&
-    Q::sharding.partial == 0 && C::sharding.partial == 0;
+constexpr rules::AttentionVerdict attention_verdict() {
+  if (Q::rank != 4 || C::rank != 4) return {rules::AttentionFault::not_whole};
+  return rules::attention(mesh_value<typename Q::mesh>, Q::sharding, C::sharding, static_extent<typename Q::shape>(2),
+                          static_extent<typename C::shape>(2));
+}
+template <class Q, class C>
+inline constexpr bool attention_is_local = attention_verdict<Q, C>().fault == rules::AttentionFault::none;
+
+template <class Q, class C>
+constexpr auto attention_fact_of() {
+  constexpr auto fault = attention_verdict<Q, C>().fault;
+  if constexpr (fault == rules::AttentionFault::none) return std::type_identity<nothing_wrong>{};
+  else if constexpr (fault == rules::AttentionFault::heads_straddle)
+    return std::type_identity<query_heads_straddle_key_heads<lhs<typename Q::shape>, rhs<typename C::shape>,
+                                                             into<parts<typename Q::mesh>(Q::sharding[2])>>>{};
+  else return std::type_identity<heads_are_sharded_differently<lhs<typename Q::spec>, rhs<typename C::spec>>>{};
+}
+template <class Q, class C>
+using attention_fact = typename decltype(attention_fact_of<Q, C>())::type;
+
+/// What is written to a cache lies exactly as the cache does.
+template <class X, class C>
+inline constexpr bool append_is_local = attention_is_local<X, C>&& placement(mesh_value<typename X::mesh>,
+                                                                             X::sharding)[2] ==
+                                        placement(mesh_value<typename X::mesh>, C::sharding)[2];
 
 /// The rows of a batch and its cache rows must lie on the same devices: part p of the batch uses part p of the slots.
 template <class Q, class C>
@@ -85,7 +115,7 @@ constexpr auto rotary(D& dev, const X& x, Segments rows, f32 base) {
 /// written.
 template <class D, AnyTensor C, AnyTensor X>
 constexpr void append_to_cache(D& dev, C& cache, const X& x, Segments rows) {
-  static_assert(detail::holds_or<(detail::attention_is_local<X, C>),
+  static_assert(detail::holds_or<(detail::append_is_local<X, C>),
                                  heads_are_sharded_differently<lhs<typename X::spec>, rhs<typename C::spec>>>::ok);
   detail::check_segments(x, cache, rows);
   TESS_VERB(dev, append_to_cache, cache, x, rows);
@@ -94,18 +124,20 @@ constexpr void append_to_cache(D& dev, C& cache, const X& x, Segments rows) {
 /// q [B, T, HQ, D], keys and values [S, C, HK, D] -> Y [B, T, HQ, D]. Query t of row b stands at start + t and sees the
 /// cache positions 0 ... start + t of its slot. HQ is a multiple of HK; query head h uses key head h / (HQ / HK).
 /// Softmax in f32, blockwise.
-/// P<b, None, h, None> for all three -> the same; nothing moves.
+/// P<b, None, h, None> over P<b, None, h', None> -> the queries' spec; nothing moves. h' is h, or its first axes: heads
+/// of keys that are fewer than the devices are replicated over the rest, e.g. `model` over Sub<model, 1, 8>.
 /// Source: Ainslie et al., arXiv 2305.13245 (grouped queries); Milakov and Gimelshein, arXiv 1805.02867 (online
 /// softmax).
 template <class Y, class D, AnyTensor Q, AnyTensor K, AnyTensor V>
 constexpr auto attention(D& dev, const Q& q, const K& keys, const V& values, Segments rows, AttentionOptions options) {
-  static_assert(detail::holds_or<(detail::attention_is_local<Q, K>),
-                                 heads_are_sharded_differently<lhs<typename Q::spec>, rhs<typename K::spec>>>::ok);
-  static_assert(detail::holds_or<(detail::attention_is_local<Q, V>),
-                                 heads_are_sharded_differently<lhs<typename Q::spec>, rhs<typename V::spec>>>::ok);
+  static_assert(detail::attention_fact<Q, K>::ok);
+  static_assert(detail::attention_fact<Q, V>::ok);
   detail::check_segments(q, keys, rows);
   if (q.extent(2) % keys.extent(2) != 0)
     fail("[attention] ", q.extent(2), " query heads are not a multiple of ", keys.extent(2), " key heads");
+  if (!rules::heads_are_uniform(q.local_extent(2), q.extent(2) / keys.extent(2)))
+    fail("[attention] query_heads_straddle_key_heads: a device has ", q.local_extent(2),
+         " query heads, which are neither whole groups of ", q.extent(2) / keys.extent(2), " nor part of one");
   using R = with_type<Q, Y>;
   R y = make<R>(dev, q.extents());
   TESS_VERB(dev, attention, y, q, keys, values, rows, options);

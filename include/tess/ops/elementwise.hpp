@@ -1,28 +1,18 @@
-// map, map_rows, cast: functions of single elements, and of whole rows, applied shard by shard.
+// The elementwise operations: arithmetic, functions, selection, casts. All of them are `map` with a function of fn.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <tuple>
 
-#include "matmul.hpp"
+#include "map.hpp"
 
 namespace tess {
 
-template <class Lhs, class Rhs>
-struct operands_are_sharded_differently {
-  static_assert(detail::always_false<Lhs>,
-                "[elementwise] operands must be sharded alike: reshard<> one of them to the other's spec");
-  static constexpr bool ok = true;
-};
-template <class Lhs, class Rhs>
-struct operand_shapes_differ {
-  static_assert(detail::always_false<Lhs>, "[elementwise] operands must have equal shapes");
-  static constexpr bool ok = true;
-};
-template <class Spec>
-struct function_of_a_pending_sum {
-  static_assert(detail::always_false<Spec>,
-                "[elementwise] the operand is still Partial, and f(a + b) is not f(a) + f(b): reduce() or "
-                "reshard<> it first");
+template <class Spec, class To>
+struct cast_of_a_pending_sum {
+  static_assert(
+      detail::always_false<Spec>,
+      "[cast] the operand is still Partial, and cutting the fractions off its parts is not cutting off that of the "
+      "sum: reduce() it first");
   static constexpr bool ok = true;
 };
 template <class Spec, class Dim>
@@ -33,28 +23,6 @@ struct rows_are_not_whole {
 };
 
 namespace detail {
-template <class A, class B>
-constexpr bool shapes_agree() {
-  if (A::rank != B::rank) return false;
-  for (int d = 0; d < A::rank; ++d)
-    if (!extents_agree(static_extent<typename A::shape>(d), static_extent<typename B::shape>(d))) return false;
-  return true;
-}
-template <class X, class O>
-constexpr auto map_fact_of() {
-  if constexpr (!std::is_same_v<typename X::mesh, typename O::mesh>)
-    return std::type_identity<operands_live_on_different_meshes<lhs<typename X::mesh>, rhs<typename O::mesh>>>{};
-  else if constexpr (X::sharding.partial)
-    return std::type_identity<function_of_a_pending_sum<spec<typename X::spec>>>{};
-  else if constexpr (!shapes_agree<X, O>())
-    return std::type_identity<operand_shapes_differ<lhs<typename X::shape>, rhs<typename O::shape>>>{};
-  else if constexpr (!(X::sharding == O::sharding))
-    return std::type_identity<operands_are_sharded_differently<lhs<typename X::spec>, rhs<typename O::spec>>>{};
-  else return std::type_identity<nothing_wrong>{};
-}
-template <class X, class O>
-using map_fact = typename decltype(map_fact_of<X, O>())::type;
-
 template <class X>
 constexpr auto rows_fact_of() {
   if constexpr (X::sharding.partial) return std::type_identity<function_of_a_pending_sum<spec<typename X::spec>>>{};
@@ -65,64 +33,127 @@ constexpr auto rows_fact_of() {
 template <class X>
 using rows_fact = typename decltype(rows_fact_of<X>())::type;
 
-template <class X, class O>
-constexpr void check_equal_extents(const X& x, const O& o) {
-  for (int d = 0; d < X::rank; ++d)
-    if (x.extent(d) != o.extent(d))
-      fail("[elementwise] operand_shapes_differ: dimension ", d, " has extents ", x.extent(d), " and ", o.extent(d));
+template <class Y, class X>
+constexpr auto cast_fact_of() {
+  using fact = elementwise_fact<fn::Convert<Y, typename X::value_type>, X>;
+  if constexpr (std::is_same_v<fact, function_of_a_pending_sum<spec<typename X::spec>>>)
+    return std::type_identity<cast_of_a_pending_sum<spec<typename X::spec>, to<Y>>>{};
+  else return std::type_identity<fact>{};
+}
+template <class Y, class X>
+using cast_fact = typename decltype(cast_fact_of<Y, X>())::type;
+
+template <class T>
+concept Number = std::is_arithmetic_v<T>;
+/// A number beside a tensor of T takes the precision in which T is computed.
+template <class T>
+using Beside = std::conditional_t<std::is_same_v<T, bf16>, f32, T>;
+template <class T, class C>
+constexpr Beside<T> beside(C c) {
+  return static_cast<Beside<T>>(c);
 }
 }  // namespace detail
 
-/// y[i] = f(x[i], others[i]...), elements widened to f32 for f and rounded once to Y. All operands have one shape and
-/// one spec, which the result keeps. f is called on values and must not keep state. Refused on a pending sum.
-template <class Y, class D, class F, AnyTensor X, AnyTensor... Others>
-constexpr auto map(D& dev, F f, const X& x, const Others&... others) {
-  static_assert(detail::map_fact<X, X>::ok);
-  static_assert((detail::map_fact<X, Others>::ok && ...));
-  using R = with_type<X, Y>;
-  if constexpr ((std::is_same_v<detail::map_fact<X, Others>, nothing_wrong> && ... &&
-                 std::is_same_v<detail::map_fact<X, X>, nothing_wrong>)) {
-    (detail::check_equal_extents(x, others), ...);
-    R y = make<R>(dev, x.extents());
-    TESS_VERB(dev, map, f, y, x, others...);
-    return y;
-  } else {
-    return reduced_type<R>{};
-  }
-}
-
-/// The same values in another element type; bf16 rounds to nearest even. Free when the type does not change.
-template <class Y, class D, AnyTensor X>
-constexpr auto cast(D& dev, const X& x) {
-  if constexpr (std::is_same_v<Y, typename X::value_type>) return x;
-  else
-    return map<Y>(
-        dev, [](f32 v) { return v; }, x);
-}
+// Two tensors, or a tensor and a number; the result has the first tensor's element type. x + y of pending sums is
+// pending; x · y and x / y are where one factor, or x, is pending and the other is whole along its axes.
 
 template <class D, AnyTensor A, AnyTensor B>
 constexpr auto add(D& dev, const A& a, const B& b) {
-  return map<typename A::value_type>(
-      dev, [](f32 u, f32 v) { return u + v; }, a, b);
+  return map<typename A::value_type>(dev, fn::Add{}, a, b);
+}
+template <class D, AnyTensor A, AnyTensor B>
+constexpr auto sub(D& dev, const A& a, const B& b) {
+  return map<typename A::value_type>(dev, fn::Subtract{}, a, b);
+}
+template <class D, AnyTensor A, AnyTensor B>
+constexpr auto mul(D& dev, const A& a, const B& b) {
+  return map<typename A::value_type>(dev, fn::Multiply{}, a, b);
+}
+template <class D, AnyTensor A, AnyTensor B>
+constexpr auto div(D& dev, const A& a, const B& b) {
+  return map<typename A::value_type>(dev, fn::Divide{}, a, b);
+}
+template <class D, AnyTensor A, AnyTensor B>
+constexpr auto maximum(D& dev, const A& a, const B& b) {
+  return map<typename A::value_type>(dev, fn::Maximum{}, a, b);
+}
+template <class D, AnyTensor A, AnyTensor B>
+constexpr auto minimum(D& dev, const A& a, const B& b) {
+  return map<typename A::value_type>(dev, fn::Minimum{}, a, b);
 }
 
-/// x [..., N] + bias [N] on every row; the bias is sharded as x's last dimension. Refused on a pending sum, which would
-/// add it often.
+template <class D, AnyTensor X, detail::Number C>
+constexpr auto add(D& dev, const X& x, C c) {
+  using T = typename X::value_type;
+  return map<T>(dev, fn::Plus<detail::Beside<T>>{detail::beside<T>(c)}, x);
+}
+template <class D, AnyTensor X, detail::Number C>
+constexpr auto mul(D& dev, const X& x, C c) {
+  using T = typename X::value_type;
+  return map<T>(dev, fn::Times<detail::Beside<T>>{detail::beside<T>(c)}, x);
+}
+template <class D, AnyTensor X, detail::Number C>
+constexpr auto div(D& dev, const X& x, C c) {
+  using T = typename X::value_type;
+  return map<T>(dev, fn::Over<detail::Beside<T>>{detail::beside<T>(c)}, x);
+}
+
+/// -x. Of a pending maximum, a pending minimum.
+template <class D, AnyTensor X>
+constexpr auto neg(D& dev, const X& x) {
+  return map<typename X::value_type>(dev, fn::Negate{}, x);
+}
+template <class D, AnyTensor X>
+constexpr auto exp(D& dev, const X& x) {
+  return map<typename X::value_type>(dev, fn::Exp{}, x);
+}
+template <class D, AnyTensor X>
+constexpr auto tanh(D& dev, const X& x) {
+  return map<typename X::value_type>(dev, fn::Tanh{}, x);
+}
+/// x, but no less than `low` and no more than `high`.
+template <class D, AnyTensor X, detail::Number Low, detail::Number High>
+constexpr auto clamp(D& dev, Low low, const X& x, High high) {
+  using T = typename X::value_type;
+  return map<T>(dev, fn::Clamp<detail::Beside<T>>{detail::beside<T>(low), detail::beside<T>(high)}, x);
+}
+/// x in bf16's, f16's or another format's precision, in x's type: `reduce_precision<5, 10>` is f16.
+template <int Exponent, int Mantissa, class D, AnyTensor X>
+constexpr auto reduce_precision(D& dev, const X& x) {
+  return map<typename X::value_type>(dev, fn::ReducePrecision<Exponent, Mantissa>{}, x);
+}
+
+/// a where the mask (bool or i32) holds, else b. Two pending sums over the same axes stay pending; the mask is finished.
+template <class D, AnyTensor Mask, AnyTensor A, AnyTensor B>
+constexpr auto where(D& dev, const Mask& mask, const A& a, const B& b) {
+  return map<typename A::value_type>(dev, fn::Where{}, mask, a, b);
+}
+/// a where the mask holds, else 0; a may be a pending sum, of which every part is then 0.
+template <class D, AnyTensor Mask, AnyTensor A>
+constexpr auto where_else_zero(D& dev, const Mask& mask, const A& a) {
+  return map<typename A::value_type>(dev, fn::Masked{}, mask, a);
+}
+
+/// The same values in another element type; bf16 rounds to nearest even. Free when the type does not change. A pending
+/// sum may change its precision, each part rounded, but not become integers.
+template <class Y, class D, AnyTensor X>
+constexpr auto cast(D& dev, const X& x) {
+  using T = typename X::value_type;
+  if constexpr (std::is_same_v<Y, T>) {
+    return x;
+  } else {
+    static_assert(detail::cast_fact<Y, X>::ok);
+    if constexpr (std::is_same_v<detail::cast_fact<Y, X>, nothing_wrong>) return map<Y>(dev, fn::Convert<Y, T>{}, x);
+    else return reduced_type<with_type<X, Y>>{};
+  }
+}
+
+/// x [..., N] + bias [N] on every row. The bias is sharded as x's last dimension, or whole and sliced. Refused on a
+/// pending sum, to which every device would add it.
 template <class D, AnyTensor X, AnyTensor B>
 constexpr auto add_bias(D& dev, const X& x, const B& bias) {
-  static_assert(detail::map_fact<X, X>::ok);
   static_assert(B::rank == 1, "[add_bias] a bias has one dimension");
-  static_assert(detail::holds_or<B::sharding[0] == X::sharding[X::rank - 1],
-                                 operands_are_sharded_differently<lhs<typename X::spec>, rhs<typename B::spec>>>::ok);
-  if constexpr (X::sharding.partial) {
-    return reduced_type<X>{};
-  } else {
-    if (bias.extent(0) != x.extent(X::rank - 1))
-      fail("[add_bias] the bias has extent ", bias.extent(0), ", the rows ", x.extent(X::rank - 1));
-    X y = make<X>(dev, x.extents());
-    TESS_VERB(dev, add_bias, y, x, bias);
-    return y;
-  }
+  return add(dev, x, bias);
 }
 
 /// x [B, T, D] -> [B, 1, D]: of every row the token at `last[b]`.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "../device/device.hpp"
+#include "../sharding/rules/contraction.hpp"
 
 namespace tess {
 
@@ -22,8 +23,8 @@ struct contracted_dimensions_are_sharded_differently {
 template <class Operand>
 struct operand_is_still_partial {
   static_assert(detail::always_false<Operand>,
-                "[matmul] an operand is still Partial, and a product of a pending sum is not the pending "
-                "sum of products: reduce() or reshard<> it first");
+                "[matmul] an operand is still Partial, so every addend would be multiplied: reduce() or reshard<> it "
+                "first (einsum takes one pending operand)");
   static constexpr bool ok = true;
 };
 template <class Lhs, class Rhs>
@@ -47,21 +48,21 @@ struct MatmulVerdict {
   SpecValue result{};
 };
 
-/// The rule over values: x [..., K] by w [..., K, N]; leading dimensions of w (experts) take no part.
-constexpr MatmulVerdict judge_matmul(const SpecValue& x, const SpecValue& w) {
-  const DimAxes k = w[w.rank - 2], n = w[w.rank - 1];
+/// The rule of contractions (sharding/rules/contraction.hpp), stricter: operands are taken as they lie, names and all.
+/// Neither is sliced, because a slice of packed weights is a repacking, and nothing pending is multiplied, because each
+/// addend would cost a product. Leading dimensions of w (experts) take no part.
+constexpr MatmulVerdict judge_matmul(const MeshValue& m, const SpecValue& x, const SpecValue& w) {
   if (x.partial) return {MatmulFault::lhs_partial};
   if (w.partial) return {MatmulFault::rhs_partial};
-  if (!(x[x.rank - 1] == k)) return {MatmulFault::sharding};
-  SpecValue y = x;
-  y[y.rank - 1] = n;
-  y.partial = k.mask();
-  unsigned seen = y.partial;
-  for (int d = 0; d < y.rank; ++d) {
-    if (y[d].mask() & seen) return {MatmulFault::axis_twice};
-    seen |= y[d].mask();
-  }
-  return {MatmulFault::none, y};
+  SpecValue matrix;
+  matrix.rank = 2;
+  matrix[0] = w[w.rank - 2], matrix[1] = w[w.rank - 1];
+  const rules::ContractionVerdict v = rules::matmul(m, x, matrix);
+  if (v.fault == rules::ContractionFault::sharded_differently || !(x[x.rank - 1] == matrix[0]))
+    return {MatmulFault::sharding};
+  const bool as_they_lie = v.lhs == x && v.rhs == matrix;  // an axis of size 1 that stood twice was dropped
+  if (v.fault != rules::ContractionFault::none || !as_they_lie) return {MatmulFault::axis_twice};
+  return {MatmulFault::none, v.result};
 }
 constexpr bool extents_agree(index_t a, index_t b) { return a == b || a == dyn || b == dyn; }
 
@@ -70,7 +71,7 @@ constexpr MatmulVerdict matmul_verdict() {
   if (!std::is_same_v<typename X::mesh, typename W::mesh>) return {MatmulFault::meshes};
   if (!extents_agree(static_extent<typename X::shape>(X::rank - 1), static_extent<typename W::shape>(W::rank - 2)))
     return {MatmulFault::extents};
-  return judge_matmul(X::sharding, W::sharding);
+  return judge_matmul(mesh_value<typename X::mesh>, X::sharding, W::sharding);
 }
 template <class X, class W>
 struct contracting {
@@ -93,7 +94,7 @@ struct matmul_result {
     if (verdict.fault == MatmulFault::meshes) return whole;
     SpecValue w = W::sharding;
     w.partial = 0;
-    return judge_matmul(contracting<X, W>::value, w).result;
+    return judge_matmul(mesh_value<typename X::mesh>, contracting<X, W>::value, w).result;
   }();
 };
 

@@ -59,8 +59,8 @@ struct Fixture {
   std::vector<Y> run(int threads, f32 cap) const {
     ThreadPool pool(threads);
     std::vector<Y> out(static_cast<std::size_t>(batch() * T * heads * D), static_cast<Y>(7.0f));
-    attention(pool, Attention<Y>{batch(), T, heads, kv_heads, D, slots, capacity, q.data(), k.data(), v.data(),
-                                 out.data(), slot.data(), start.data(), count.data(), 0.2f, cap});
+    attention(pool, Attention<Y>{batch(), T, heads, kv_heads, D, slots, capacity, kv_heads, q.data(), k.data(),
+                                 v.data(), out.data(), slot.data(), start.data(), count.data(), 0.2f, cap});
     return out;
   }
 

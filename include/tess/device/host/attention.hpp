@@ -13,15 +13,17 @@
 namespace tess::host {
 
 /// One call. Query t of row b is at position start[b] + t and sees the cache positions 0 … start[b] + t of slot[b],
-/// which must hold its own key and value already. Query head h uses key/value head h / (heads / kv_heads).
+/// which must hold its own key and value already. Query head h uses key/value head h / (heads / kv_heads) of those
+/// given; a cache may hold more, then `k` and `v` point to the first one that is used.
 template <class Y, class Q = bf16, class C = bf16>
 struct Attention {
   index_t batch = 0, queries = 0;  // B rows of T queries
   index_t heads = 0, kv_heads = 0, head_dim = 0;
   index_t slots = 0, capacity = 0;  // of the cache
+  index_t cached_heads = 0;         // at a position of the cache; 0: kv_heads
   const Q* q = nullptr;             // [batch, queries, heads, head_dim], bf16 or f32
-  const C* k = nullptr;             // [slots, capacity, kv_heads, head_dim], bf16 or f32
-  const C* v = nullptr;             // [slots, capacity, kv_heads, head_dim]
+  const C* k = nullptr;             // [slots, capacity, cached_heads, head_dim], bf16 or f32
+  const C* v = nullptr;             // [slots, capacity, cached_heads, head_dim]
   Y* out = nullptr;                 // [batch, queries, heads * head_dim], bf16 or f32
   const index_t* slot = nullptr;    // [batch]
   const index_t* start = nullptr;   // [batch], position of the row's first query
@@ -101,7 +103,7 @@ class AttentionTask {
     const index_t end = std::min(positions(item), (split + 1) * split_positions);
     for (index_t at = split * split_positions; at < end; at += attention_block) {
       const index_t count = std::min(attention_block, end - at);
-      const index_t step = a_.kv_heads * D;
+      const index_t step = (a_.cached_heads ? a_.cached_heads : a_.kv_heads) * D;
       const index_t first = (a_.slot[item.b] * a_.capacity + at) * step + item.kv_head * D;
       kernels_.load_keys(a_.k + first, step, count, D, k);
       kernels_.load_values(a_.v + first, step, count, D, v);

@@ -1,148 +1,178 @@
-// The collectives of a simulated mesh: each device copies what it lacks from its group, and every byte is counted.
+// The collectives of a simulated mesh: each device takes what it lacks from the others, and every byte is counted.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 #include <vector>
 
-#include "../../comm/collectives.hpp"
-#include "../../sharding/device_slice.hpp"
-#include "../../sharding/sharded_tensor.hpp"
+#include "../../comm/movement.hpp"
+#include "thread_pool.hpp"
 
 namespace tess::host {
-
-/// A dense local array seen as [outer, extent(dim), inner].
-struct Cut {
-  index_t outer = 1, extent = 1, inner = 1;
-};
-template <AnyShape L>
-constexpr Cut cut(const Extents<L>& e, int dim) {
-  Cut c;
-  for (int d = 0; d < L::rank; ++d) (d < dim ? c.outer : d == dim ? c.extent : c.inner) *= e[d];
-  return c;
-}
 
 /// Bytes that each rank received from other ranks.
 using Received = std::vector<index_t>;
 
-/// Runs one collective for every rank of mesh M. Sums are taken in the order of the ranks, so all devices hold equal
-/// bits.
-template <AnyMesh M, class A>
-class Exchange {
-  static constexpr int axis = M::template axis_index<A>;
-  static constexpr index_t n = M::axis_size(axis);
-
- public:
-  explicit Exchange(Received& received) : received_(received) {}
-
-  template <int Dim, class Y, class X>
-  void operator()(Slice<A, Dim>, Y& y, const X& x) {
-    const Cut from = cut(x.local_extents(), Dim), to = cut(y.local_extents(), Dim);
-    for (index_t r = 0; r < M::size; ++r)
-      copy(y.storage().data(r), to, 0, x.storage().data(r), from, M::coordinate(r, axis) * to.extent, to.extent);
-  }
-
-  template <int Dim, class Y, class X>
-  void operator()(AllGather<A, Dim>, Y& y, const X& x) {
-    const Cut from = cut(x.local_extents(), Dim), to = cut(y.local_extents(), Dim);
-    each_pair([&](index_t r, index_t peer, index_t c) {
-      copy(y.storage().data(r), to, c * from.extent, x.storage().data(peer), from, 0, from.extent);
-      count(r, peer, x.local_extents().size() * bytes<X>);
-    });
-  }
-
-  /// The peer's part of dimension To becomes this rank's; the parts are put together along dimension From.
-  template <int From, int To, class Y, class X>
-  void operator()(AllToAll<A, From, To>, Y& y, const X& x) {
-    constexpr int low = From < To ? From : To, high = From < To ? To : From;
-    const auto& xe = x.local_extents();
-    const auto& ye = y.local_extents();
-    const Cut xl = cut(xe, low), yl = cut(ye, low), xh = cut(xe, high), yh = cut(ye, high);
-    const index_t middle = xl.inner / (xh.extent * xh.inner);  // between the two dimensions
-    const index_t rows = std::min(xl.extent, yl.extent), columns = std::min(xh.extent, yh.extent);
-    each_pair([&](index_t r, index_t peer, index_t c) {
-      const index_t own = M::coordinate(r, axis);
-      const index_t x_low = From == low ? 0 : own * rows, x_high = From == high ? 0 : own * columns;
-      const index_t y_low = From == low ? c * rows : 0, y_high = From == high ? c * columns : 0;
-      for (index_t o = 0; o < xl.outer; ++o)
-        for (index_t i = 0; i < rows; ++i)
-          for (index_t m = 0; m < middle; ++m) {
-            const auto* s =
-                x.storage().data(peer) + (((o * xl.extent + x_low + i) * middle + m) * xh.extent + x_high) * xh.inner;
-            auto* t =
-                y.storage().data(r) + (((o * yl.extent + y_low + i) * middle + m) * yh.extent + y_high) * yh.inner;
-            std::memcpy(t, s, static_cast<std::size_t>(columns * xh.inner) * sizeof(*s));
-          }
-      count(r, peer, x.local_extents().size() / n * bytes<X>);
-    });
-  }
-
-  template <int Dim, class Y, class X>
-  void operator()(ReduceScatter<A, Dim>, Y& y, const X& x) {
-    const Cut from = cut(x.local_extents(), Dim), to = cut(y.local_extents(), Dim);
-    const index_t run = to.extent * to.inner;
-    for (index_t r = 0; r < M::size; ++r) {
-      const index_t own = M::coordinate(r, axis);
-      for (index_t c = 0; c < n; ++c) {
-        const index_t peer = member(r, c);
-        for (index_t o = 0; o < to.outer; ++o)
-          add(y.storage().data(r) + o * run, x.storage().data(peer) + (o * from.extent + own * to.extent) * from.inner,
-              run, c == 0);
-        count(r, peer, x.local_extents().size() / n * bytes<X>);
-      }
-    }
-  }
-
-  /// Reduce-scatter of even chunks, then all-gather of them. Chunk i of L elements is [i L / n, (i + 1) L / n), rounded
-  /// up.
-  template <class Y, class X>
-  void operator()(AllReduce<A>, Y& y, const X& x) {
-    const index_t size = x.local_extents().size(), chunk = (size + n - 1) / n;
-    auto begin = [&](index_t c) { return std::min(size, c * chunk); };
-    for (index_t r = 0; r < M::size; ++r) {
-      const index_t own = M::coordinate(r, axis), b = begin(own), e = begin(own + 1);
-      for (index_t c = 0; c < n; ++c) {
-        const index_t peer = member(r, c);
-        add(y.storage().data(r) + b, x.storage().data(peer) + b, e - b, c == 0);
-        count(r, peer, (e - b) * bytes<X>);
-      }
-    }
-    each_pair([&](index_t r, index_t peer, index_t c) {
-      if (r == peer) return;
-      const index_t b = begin(c), e = begin(c + 1);
-      std::copy(y.storage().data(peer) + b, y.storage().data(peer) + e, y.storage().data(r) + b);
-      count(r, peer, (e - b) * bytes<X>);
-    });
-  }
-
- private:
-  Received& received_;
-
-  template <class X>
-  static constexpr index_t bytes = static_cast<index_t>(sizeof(typename X::value_type));
-
-  /// The rank whose coordinate along the axis is c, in the group of rank r.
-  static constexpr index_t member(index_t r, index_t c) { return r + (c - M::coordinate(r, axis)) * M::stride(axis); }
-
-  template <class F>
-  void each_pair(F f) {
-    for (index_t r = 0; r < M::size; ++r)
-      for (index_t c = 0; c < n; ++c) f(r, member(r, c), c);
-  }
-  void count(index_t rank, index_t peer, index_t amount) {
-    if (rank != peer) received_[static_cast<std::size_t>(rank)] += amount;
-  }
-  template <class T>
-  static void copy(T* to, const Cut& t, index_t to_at, const T* from, const Cut& f, index_t from_at, index_t extent) {
-    for (index_t o = 0; o < t.outer; ++o)
-      std::copy_n(from + (o * f.extent + from_at) * f.inner, extent * f.inner, to + (o * t.extent + to_at) * t.inner);
-  }
-  template <class T>
-  static void add(T* to, const T* from, index_t size, bool first) {
-    if (first) std::copy_n(from, size, to);
-    else
-      for (index_t i = 0; i < size; ++i) to[i] = T(to[i] + from[i]);
-  }
+/// One step of a plan: how a tensor of these extents is sharded before and after.
+struct Transition {
+  Collective what = Collective::slice;
+  MeshValue mesh;
+  SpecValue from, to;
+  AllExtents whole{};
 };
+
+namespace detail {
+
+/// Calls f(to, from, run) with offsets into two shards for every contiguous run of `part`, which both hold.
+template <class F>
+void for_each_run(const Box& part, const Box& to, const Box& from, F f) {
+  if (part.size() == 0) return;
+  int inner = part.rank - 1;  // from here on rows are whole in both shards, and so one run
+  index_t run = 1;
+  for (; inner >= 0; --inner) {
+    run *= part[inner].size();
+    if (part[inner] != to[inner] || part[inner] != from[inner]) break;
+  }
+  inner = std::max(inner, 0);
+  index_t to_at = 0, from_at = 0, to_stride = 1, from_stride = 1;
+  std::array<index_t, static_cast<std::size_t>(max_rank)> at{}, to_step{}, from_step{};
+  for (int d = part.rank - 1; d >= 0; --d) {
+    const auto i = static_cast<std::size_t>(d);
+    to_at += (part[d].begin - to[d].begin) * to_stride, from_at += (part[d].begin - from[d].begin) * from_stride;
+    to_step[i] = to_stride, from_step[i] = from_stride;
+    to_stride *= to[d].size(), from_stride *= from[d].size();
+  }
+  for (;;) {
+    f(to_at, from_at, run);
+    int d = inner - 1;
+    for (; d >= 0; --d) {
+      const auto i = static_cast<std::size_t>(d);
+      to_at += to_step[i], from_at += from_step[i];
+      if (++at[i] < part[d].size()) break;
+      to_at -= at[i] * to_step[i], from_at -= at[i] * from_step[i], at[i] = 0;
+    }
+    if (d < 0) return;
+  }
+}
+
+template <class T>
+void combine(Reduction kind, T* to, const T* from, index_t n) {
+  if (kind == Reduction::sum)
+    for (index_t i = 0; i < n; ++i) to[i] = T(to[i] + from[i]);
+  else if (kind == Reduction::max)
+    for (index_t i = 0; i < n; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
+  else
+    for (index_t i = 0; i < n; ++i) to[i] = from[i] < to[i] ? from[i] : to[i];
+}
+
+/// The devices with which `device` reduces, in the order of their coordinates over the axes, the first one major.
+inline std::vector<index_t> group_of(const MeshValue& m, unsigned axes, index_t device) {
+  std::vector<index_t> members(1, tess::detail::renumbered(m, axes, device, 0));
+  for (int a = 0; a < m.rank; ++a)
+    if (axes >> a & 1u) {
+      std::vector<index_t> more;
+      for (const index_t first : members)
+        for (index_t c = 0; c < m.size(a); ++c) more.push_back(first + c * m.stride(a));
+      members = std::move(more);
+    }
+  return members;
+}
+
+template <class To, class From>
+void move_pieces(const Transition& t, index_t r, const To& to, const From& from, index_t& received) {
+  const Box mine = shard_box(t.mesh, t.to, t.whole, r);
+  for_each_piece(t.mesh, t.from, t.to, t.whole, r, [&](index_t peer, const Box& piece) {
+    const auto* in = from(peer);
+    auto* out = to(r);
+    for_each_run(piece, mine, shard_box(t.mesh, t.from, t.whole, peer), [&](index_t at, index_t src, index_t run) {
+      std::memcpy(out + at, in + src, static_cast<std::size_t>(run) * sizeof(*in));
+    });
+    if (peer != r) received += piece.size() * static_cast<index_t>(sizeof(*in));
+  });
+}
+
+template <class To, class From>
+void scatter_sum(const Transition& t, unsigned axes, index_t r, const To& to, const From& from, index_t& received) {
+  const Box mine = shard_box(t.mesh, t.to, t.whole, r), all = shard_box(t.mesh, t.from, t.whole, r);
+  bool first = true;
+  for (const index_t peer : group_of(t.mesh, axes, r)) {
+    const auto* in = from(peer);
+    auto* out = to(r);
+    for_each_run(mine, mine, all, [&](index_t at, index_t src, index_t run) {
+      if (first) std::copy_n(in + src, run, out + at);
+      else combine(t.from.kind, out + at, in + src, run);
+    });
+    first = false;
+    if (peer != r) received += mine.size() * static_cast<index_t>(sizeof(*in));
+  }
+}
+
+/// A reduce-scatter of chunks and an all-gather of them. Chunk i of L elements in a group of n is [i L / n, (i + 1) L / n),
+/// rounded up. The leader of each group writes for everybody: all devices hold equal bits.
+template <class To, class From>
+void sum_everywhere(const Transition& t, unsigned axes, index_t r, const To& to, const From& from, Received& received) {
+  const std::vector<index_t> group = group_of(t.mesh, axes, r);
+  if (group[0] != r) return;
+  const index_t size = shard_box(t.mesh, t.from, t.whole, r).size(), n = static_cast<index_t>(group.size());
+  const index_t chunk = (size + n - 1) / n;
+  for (index_t own = 0; own < n; ++own) {
+    const index_t b = std::min(size, own * chunk), e = std::min(size, b + chunk);
+    auto* out = to(group[static_cast<std::size_t>(own)]);
+    bool first = true;
+    for (const index_t peer : group) {
+      if (first) std::copy(from(peer) + b, from(peer) + e, out + b);
+      else combine(t.from.kind, out + b, from(peer) + b, e - b);
+      first = false;
+    }
+    for (const index_t peer : group)
+      if (to(peer) != out) std::copy(out + b, out + e, to(peer) + b);
+    const index_t here = (e - b) * (n - 1), there = size - (e - b);
+    received[static_cast<std::size_t>(group[static_cast<std::size_t>(own)])] +=
+        (here + there) * static_cast<index_t>(sizeof(*out));
+  }
+}
+/// What changes nothing when it is put together with others.
+template <class T>
+T neutral(Reduction kind) {
+  constexpr f32 infinity = std::numeric_limits<f32>::infinity();
+  if (kind == Reduction::sum) return T{};
+  if constexpr (std::numeric_limits<T>::is_integer)
+    return kind == Reduction::max ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
+  else return T(kind == Reduction::max ? -infinity : infinity);
+}
+
+/// Every element stays with one device of each group over `axes`: of a shard with its owner, of copies with the first.
+template <class To, class From>
+void keep_once(const Transition& t, unsigned axes, index_t r, const To& to, const From& from) {
+  const Box all = shard_box(t.mesh, t.to, t.whole, r), mine = shard_box(t.mesh, t.from, t.whole, r);
+  auto* out = to(r);
+  std::fill_n(out, all.size(), neutral<std::remove_cvref_t<decltype(*out)>>(t.to.kind));
+  if (tess::detail::number_over(t.mesh, axes & ~t.from.sharded(), r) != 0) return;
+  for_each_run(mine, all, mine,
+               [&](index_t at, index_t src, index_t run) { std::copy_n(from(r) + src, run, out + at); });
+}
+}  // namespace detail
+
+/// Runs one step for every device of the mesh: `from(r)` and `to(r)` are its shards before and after. What each device
+/// receives is added to `received`. Sums are taken in the order of the devices, so that all copies hold equal bits.
+template <class To, class From>
+void carry_out(const Transition& t, ThreadPool& pool, const To& to, const From& from, Received& received) {
+  const index_t devices = t.mesh.devices();
+  if (received.size() < static_cast<std::size_t>(devices)) received.resize(static_cast<std::size_t>(devices));
+  const unsigned axes = t.from.partial & ~t.to.partial;
+  constexpr index_t worth_a_thread = 1 << 16;  // elements: some ten microseconds, what waking one costs
+  const index_t size = std::max<index_t>(1, shard_box(t.mesh, t.to, t.whole, 0).size());
+  pool.for_range(devices, std::max<index_t>(1, worth_a_thread / size), [&](index_t begin, index_t end) {
+    for (index_t r = begin; r < end; ++r) {
+      index_t& mine = received[static_cast<std::size_t>(r)];
+      if (t.what == Collective::reduce_scatter) detail::scatter_sum(t, axes, r, to, from, mine);
+      else if (t.what == Collective::all_reduce) detail::sum_everywhere(t, axes, r, to, from, received);
+      else if (t.what == Collective::pend) detail::keep_once(t, t.to.partial & ~t.from.partial, r, to, from);
+      else detail::move_pieces(t, r, to, from, mine);
+    }
+  });
+}
 
 }  // namespace tess::host

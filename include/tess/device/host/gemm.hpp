@@ -15,13 +15,12 @@ namespace tess::host {
 /// One product of a batch. X and Y: f32 or bf16; W: PackedF32, PackedBf16 or PackedQ8.
 template <class X, class W, class Y>
 struct Problem {
-  const X* x = nullptr;  // [rows or more, K], rows ldx elements apart
+  const X* x = nullptr;  // [rows, K], rows ldx elements apart
   index_t ldx = 0;
   const W* w = nullptr;  // [K, N]
   Y* y = nullptr;        // [rows, N], rows ldy elements apart; overwritten
   index_t ldy = 0;
-  index_t rows = 0;                 // M
-  const index_t* x_rows = nullptr;  // [rows], the rows of x to take; nullptr: 0 … rows - 1
+  index_t rows = 0;  // M
 };
 
 namespace detail {
@@ -80,7 +79,7 @@ template <class X, class W, class Y>
 void prepare_rows(const Method<X>& method, const Problem<X, W, Y>& p, const Prepared& to, index_t begin, index_t end) {
   const auto& blocks = p.w->blocks();
   for (index_t r = begin; r < end; ++r) {
-    const X* row = p.x + (p.x_rows != nullptr ? p.x_rows[r] : r) * p.ldx;
+    const X* row = p.x + r * p.ldx;
     for (std::size_t b = 0; b < blocks.size(); ++b) {
       const index_t at = static_cast<index_t>(b) * p.rows + r;
       method.prepare(row + blocks[b].row, blocks[b].rows, to.words + at * to.row_words, to.scales + at);

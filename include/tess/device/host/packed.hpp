@@ -72,6 +72,7 @@ class Packed {
     if (K < 0 || N < 0 || group_rows < 0 || first_group_offset < 0 || first_group_offset >= group_rows)
       fail("pack: K = ", K, ", N = ", N, ", group_rows = ", group_rows, ", first_group_offset = ", first_group_offset,
            ": expected K, N >= 0 and 0 <= first_group_offset < group_rows.");
+    group_rows_ = group_rows, first_group_offset_ = first_group_offset;
     blocks_ = cut_into_blocks(K, group_rows, first_group_offset, rows_per_word);
     panels_ = (N + panel_columns - 1) / panel_columns;
     if (!blocks_.empty()) panel_bytes_ = (blocks_.back().word + blocks_.back().words) * word_row_bytes;
@@ -84,6 +85,8 @@ class Packed {
   index_t panels() const { return panels_; }
   index_t panel_bytes() const { return panel_bytes_; }
   index_t groups() const { return blocks_.empty() ? 0 : blocks_.back().group + 1; }
+  index_t group_rows() const { return group_rows_; }  // rows of K that share a scale; all without scales
+  index_t first_group_offset() const { return first_group_offset_; }  // of them, rows that lie before this shard
   const std::vector<Block>& blocks() const { return blocks_; }
   index_t bytes() const { return words_.size() + scales_.size(); }
 
@@ -100,6 +103,7 @@ class Packed {
 
  private:
   index_t rows_ = 0, columns_ = 0, panels_ = 0, panel_bytes_ = 0;
+  index_t group_rows_ = 1, first_group_offset_ = 0;
   std::vector<Block> blocks_;
   Buffer words_, scales_;
 };
@@ -109,12 +113,25 @@ using PackedBf16 = Packed<bf16>;
 using PackedQ8 = Packed<std::int8_t>;
 
 namespace detail {
+/// Where element (k, n) lies in the words of w; `block` holds row k.
+template <class E>
+index_t element_offset(const Packed<E>& w, const Block& block, index_t k, index_t n) {
+  const index_t row = k - block.row, word = block.word + row / Packed<E>::rows_per_word;
+  return n / panel_columns * w.panel_bytes() + word * Packed<E>::word_row_bytes + n % panel_columns * 4 +
+         row % Packed<E>::rows_per_word * static_cast<index_t>(sizeof(E));
+}
+/// The block that holds row k.
+template <class E>
+const Block& block_of(const Packed<E>& w, index_t k) {
+  return *(std::upper_bound(w.blocks().begin(), w.blocks().end(), k,
+                            [](index_t row, const Block& block) { return row < block.row; }) -
+           1);
+}
+
 template <class E>
 f32 element_at(const Packed<E>& w, const Block& block, index_t k, index_t n) {
-  const index_t panel = n / panel_columns, column = n % panel_columns, row = k - block.row;
-  const std::byte* word =
-      w.panel(panel) + (block.word + row / Packed<E>::rows_per_word) * Packed<E>::word_row_bytes + column * 4;
-  const std::byte* at = word + row % Packed<E>::rows_per_word * static_cast<index_t>(sizeof(E));
+  const std::byte* at = w.panel(0) + element_offset(w, block, k, n);
+  [[maybe_unused]] const index_t panel = n / panel_columns, column = n % panel_columns;
   if constexpr (Packed<E>::has_scales)
     return static_cast<f32>(static_cast<int>(*at) - 128) * w.scales(panel, block.group)[column];
   else {
@@ -128,9 +145,7 @@ f32 element_at(const Packed<E>& w, const Block& block, index_t k, index_t n) {
 /// w[k, n] in f32 (int8 times scale, exact).
 template <class E>
 f32 unpack(const Packed<E>& w, index_t k, index_t n) {
-  const auto after = std::upper_bound(w.blocks().begin(), w.blocks().end(), k,
-                                      [](index_t row, const Block& block) { return row < block.row; });
-  return detail::element_at(w, *(after - 1), k, n);
+  return detail::element_at(w, detail::block_of(w, k), k, n);
 }
 
 /// Column n of w, i.e. w[0 … K, n]: a row of an embedding that was packed transposed, as the head of the model.

@@ -50,6 +50,27 @@ class BufferPool {
   std::multimap<std::size_t, void*> free_;
 };
 
+/// One block of bytes for each rank; whoever holds a copy keeps them. Functions of bytes alone, so that a program with
+/// many tensor types compiles them once.
+using Shards = std::vector<std::shared_ptr<void>>;
+
+/// Not cleared; the blocks go back to the pool.
+inline Shards pooled_shards(const std::shared_ptr<BufferPool>& pool, index_t ranks, index_t bytes) {
+  const auto size = static_cast<std::size_t>(bytes > 0 ? bytes : 1);
+  Shards shards(static_cast<std::size_t>(ranks));
+  for (auto& s : shards) s = {pool->take(size), [pool, size](void* block) { pool->give_back(size, block); }};
+  return shards;
+}
+/// Zero. Pages that nobody has written take no memory: calloc gets large blocks from the system, lazily.
+inline Shards zeroed_shards(index_t ranks, index_t bytes) {
+  Shards shards(static_cast<std::size_t>(ranks));
+  for (auto& s : shards) {
+    s = {std::calloc(static_cast<std::size_t>(bytes > 0 ? bytes : 1), 1), std::free};
+    if (!s) throw std::bad_alloc();
+  }
+  return shards;
+}
+
 /// The packed form of a weight matrix of element type E.
 template <class E>
 struct packed_matrix;
@@ -71,12 +92,12 @@ template <class T>
 class Storage {
  public:
   Storage() = default;
-  explicit Storage(std::vector<std::shared_ptr<T>> shards) : shards_(std::move(shards)) {}
-  T* data(index_t rank) const { return shards_[static_cast<std::size_t>(rank)].get(); }
+  explicit Storage(Shards shards) : shards_(std::move(shards)) {}
+  T* data(index_t rank) const { return static_cast<T*>(shards_[static_cast<std::size_t>(rank)].get()); }
   bool empty() const { return shards_.empty(); }
 
  private:
-  std::vector<std::shared_ptr<T>> shards_;
+  Shards shards_;
 };
 
 /// A parameter `[K, N]` is one packed matrix a shard; `[E, K, N]` is E of them. Shards with equal contents are one
@@ -89,6 +110,12 @@ class Storage<packed<E>> {
   explicit Storage(std::vector<std::shared_ptr<const std::vector<Matrix>>> shards) : shards_(std::move(shards)) {}
   const std::vector<Matrix>& matrices(index_t rank) const { return *shards_[static_cast<std::size_t>(rank)]; }
   bool empty() const { return shards_.empty(); }
+  /// Groups of rows that share a scale, in a whole matrix of K rows; 1 where there are no scales.
+  index_t scale_groups(index_t K) const {
+    if constexpr (Matrix::has_scales)
+      if (!empty() && !matrices(0).empty()) return K / matrices(0)[0].group_rows();
+    return 1;
+  }
 
  private:
   std::vector<std::shared_ptr<const std::vector<Matrix>>> shards_;

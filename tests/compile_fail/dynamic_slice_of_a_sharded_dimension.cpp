@@ -1,0 +1,20 @@
+// A window at a run-time place needs the dimension whole, unless it takes all of it
+// SPDX-License-Identifier: Apache-2.0
+// expect: dimension_is_not_whole<.*operation<.*dynamic_slice>, .*dim<1>, .*extent<8>, .*over<model>, .*spec<.*P<data, model> *>
+#include <tess/device/dry.hpp>
+#include <tess/ops/dynamic_slice.hpp>
+
+using namespace tess;
+struct data;
+struct model;
+using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
+template <class S, class Spec>
+using Tensor = ShardedTensor<f32, S, M, Spec>;
+
+auto f(Dry& dev, Tensor<Shape<4, 8>, P<data, model>> x, Tensor<Shape<4, 8>, P<data>> y) {
+#ifdef MUST_NOT_COMPILE
+  return (void)y, dynamic_slice<Shape<4, 4>>(dev, x, {0, 2});
+#else
+  return (void)x, dynamic_slice<Shape<4, 4>>(dev, y, {0, 2});
+#endif
+}

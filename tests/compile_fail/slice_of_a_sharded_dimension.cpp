@@ -1,0 +1,22 @@
+// A slice along a sharded dimension would move elements, although JAX types it where sizes divide
+// SPDX-License-Identifier: Apache-2.0
+// expect: devices would exchange them
+// expect: dimension_is_not_whole<.*operation<.*slice>, .*dim<1>, .*extent<8>, .*over<model>, .*spec<.*P<data, model> *>
+#include <tess/device/dry.hpp>
+#include <tess/ops/reshard.hpp>
+#include <tess/ops/slice.hpp>
+
+using namespace tess;
+struct data;
+struct model;
+using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
+template <class S, class Spec>
+using Tensor = ShardedTensor<f32, S, M, Spec>;
+
+auto f(Dry& dev, Tensor<Shape<4, 8>, P<data, model>> x) {
+#ifdef MUST_NOT_COMPILE
+  return slice<1, 0, 4>(dev, x);
+#else
+  return slice<1, 0, 4>(dev, gather<1>(dev, x));
+#endif
+}

@@ -1,0 +1,20 @@
+// The pieces of a sharded dimension do not lie on its devices
+// SPDX-License-Identifier: Apache-2.0
+// expect: dimension_is_not_whole<.*operation<.*split>, .*dim<1>, .*extent<8>, .*over<model>, .*spec<.*P<data, model> *>
+#include <tess/device/dry.hpp>
+#include <tess/ops/slice.hpp>
+
+using namespace tess;
+struct data;
+struct model;
+using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
+template <class S, class Spec>
+using Tensor = ShardedTensor<f32, S, M, Spec>;
+
+auto f(Dry& dev, Tensor<Shape<4, 8>, P<data, model>> x, Tensor<Shape<4, 8>, P<data>> y) {
+#ifdef MUST_NOT_COMPILE
+  return (void)y, split<1, 4, 4>(dev, x);
+#else
+  return (void)x, split<1, 4, 4>(dev, y);
+#endif
+}

@@ -1,0 +1,20 @@
+// Copies one behind the other along a sharded dimension lie on other devices
+// SPDX-License-Identifier: Apache-2.0
+// expect: dimension_is_not_whole<.*operation<.*tile>, .*dim<1>, .*extent<8>, .*over<model>, .*spec<.*P<data, model> *>
+#include <tess/device/dry.hpp>
+#include <tess/ops/concatenate.hpp>
+
+using namespace tess;
+struct data;
+struct model;
+using M = Mesh<Axis<data, 2>, Axis<model, 4>>;
+template <class S, class Spec>
+using Tensor = ShardedTensor<f32, S, M, Spec>;
+
+auto f(Dry& dev, Tensor<Shape<4, 8>, P<data, model>> x) {
+#ifdef MUST_NOT_COMPILE
+  return tile<1, 2>(dev, x);
+#else
+  return repeat<1, 2>(dev, x);
+#endif
+}
