@@ -21,7 +21,8 @@ using S = Shape<dyn, dyn, E>;
 constexpr Segment prompt[] = {{0, 0, 6}, {1, 0, 4}};  // the second row is shorter: two tokens of padding
 
 /// Biased: query, key, value and output have biases; then nothing may be pending where they are added.
-template <class M, class D, class Element, bool Biased>
+/// KeyAxis: what the key/value heads lie over, `model` or its major part.
+template <class M, class D, class Element, bool Biased, class Strategy = nn::WeightStationary, class KeyAxis = model>
 struct Types {
   template <class Spec, index_t... N>
   using Tensor = ShardedTensor<f32, Shape<N...>, M, Spec, D>;
@@ -31,10 +32,10 @@ struct Types {
   using Projection = nn::Linear<Weight<Spec, In, Out>, std::conditional_t<Biased, Tensor<P<model>, Out>, nn::NoBias>>;
   using Output = std::conditional_t<Biased, nn::Linear<Weight<P<>, HQ * W, E>, Tensor<P<>, E>>,
                                     nn::Linear<Weight<P<model, data>, HQ * W, E>>>;
-  using Layer =
-      nn::MultiHeadAttention<nn::Heads<HQ, HK, W>, Projection<P<data, model>, E, HQ * W>,
-                             Projection<P<data, model>, E, HK * W>, Projection<P<data, model>, E, HK * W>, Output>;
-  using Cache = nn::KVCache<ShardedTensor<bf16, Shape<dyn, dyn, HK, W>, M, P<data, None, model>, D>>;
+  using Layer = nn::MultiHeadAttention<nn::Heads<HQ, HK, W>, Projection<P<data, model>, E, HQ * W>,
+                                       Projection<P<data, KeyAxis>, E, HK * W>, Projection<P<data, KeyAxis>, E, HK * W>,
+                                       Output, nn::RotaryEmbedding<>, Strategy>;
+  using Cache = nn::KVCache<ShardedTensor<bf16, Shape<dyn, dyn, HK, W>, M, P<data, None, KeyAxis>, D>>;
   using X = ShardedTensor<f32, S, M, P<data>, D>;
 
   static Cache cache(D& dev) {
@@ -46,7 +47,7 @@ struct Types {
 
 /// What the parameters hold after rounding.
 struct Numbers {
-  std::vector<f32> query, key, value, linear, query_b, key_b, value_b, linear_b;
+  std::vector<f32> query, key, value, output, query_b, key_b, value_b, output_b;
 };
 template <class Layer>
 Numbers fill(Host& dev, Layer& layer) {
@@ -63,7 +64,7 @@ Numbers fill(Host& dev, Layer& layer) {
   one(layer.query, E, HQ * W, n.query, n.query_b);
   one(layer.key, E, HK * W, n.key, n.key_b);
   one(layer.value, E, HK * W, n.value, n.value_b);
-  one(layer.linear, HQ * W, E, n.linear, n.linear_b);
+  one(layer.output, HQ * W, E, n.output, n.output_b);
   return n;
 }
 
@@ -120,14 +121,14 @@ std::vector<f64> attended(const std::vector<f64>& q, const std::vector<bf16>& k,
         }
         for (index_t i = 0; i < W; ++i) mixed[static_cast<std::size_t>(row + i)] /= sum;
       }
-  return affine(mixed, n.linear, n.linear_b, HQ * W);
+  return affine(mixed, n.output, n.output_b, HQ * W);
 }
 
-template <class M, class Element, bool Biased>
+template <class M, class Element, bool Biased, class Strategy = nn::WeightStationary, class KeyAxis = model>
 void agrees(AttentionOptions options, f64 bound) {
   CAPTURE(M::size);
   Host dev(2);
-  using Mine = Types<M, Host, Element, Biased>;
+  using Mine = Types<M, Host, Element, Biased, Strategy, KeyAxis>;
   typename Mine::Layer layer;
   layer.options = options;
   const Numbers n = fill(dev, layer);
@@ -137,7 +138,7 @@ void agrees(AttentionOptions options, f64 bound) {
   const auto y = reduce(dev, layer(dev, x, cache, prompt));
 
   // The bill is the traffic.
-  using Dried = Types<M, Dry, Element, Biased>;
+  using Dried = Types<M, Dry, Element, Biased, Strategy, KeyAxis>;
   Dry dry;
   auto dry_cache = Dried::cache(dry);
   reduce(dry, typename Dried::Layer{}(dry, make<typename Dried::X>(dry, Extents<S>(B, T)), dry_cache, prompt));
@@ -190,9 +191,26 @@ TEST_CASE("int8 weights") {
   agrees<Grid<2, 2>, q8<1>, false>(plain, 6e-5);
 }
 
+TEST_CASE("gathered weights: the same numbers at another price") {
+  agrees<Grid<2, 2>, f32, false, nn::Gathered>(capped, 1e-6);
+  agrees<Grid<2, 4>, bf16, false, nn::Gathered>(plain, 2e-5);
+  agrees<Grid<2, 2>, q8<1>, false, nn::Gathered>(plain, 6e-5);
+  agrees<Grid<2, 2>, f32, true, nn::Gathered>(plain, 1e-6);
+}
+TEST_CASE("fewer key/value heads than devices: four heads on eight devices, each on two that stand side by side") {
+  using Paired = Mesh<Axis<data, 1>, Axis<model, 4, 2>>;
+  agrees<Paired, f32, false, nn::WeightStationary, Sub<model, 1, 4>>(plain, 1e-6);
+  agrees<Paired, q8<1>, false, nn::WeightStationary, Sub<model, 1, 4>>(capped, 6e-5);
+  agrees<Mesh<Axis<data, 2>, Axis<model, 2, 2>>, f32, false, nn::Gathered, Sub<model, 1, 2>>(plain, 1e-6);
+}
+TEST_CASE("key/value heads on every device: each uses those of its own query heads") {
+  agrees<Mesh<Axis<data, 1>, Axis<model, 1, 2>>, f32, false, nn::WeightStationary, Axes<>>(plain, 1e-6);
+  agrees<Mesh<Axis<data, 2>, Axis<model, 2, 2>>, f32, false, nn::WeightStationary, Axes<>>(plain, 1e-6);
+}
+
 TEST_CASE("the names of the parameters") {
   Types<Grid<1, 1>, Host, f32, false>::Layer layer;
   std::vector<std::string> paths;
   layer.parameters(nn::Scope("mha"), [&](const nn::Scope& scope, auto&) { paths.push_back(scope.path()); });
-  CHECK(paths == std::vector<std::string>{"mha/query/w", "mha/key/w", "mha/value/w", "mha/linear/w"});
+  CHECK(paths == std::vector<std::string>{"mha/query/w", "mha/key/w", "mha/value/w", "mha/output/w"});
 }

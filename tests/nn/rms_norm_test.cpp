@@ -28,7 +28,7 @@ TEST_CASE("its result is the operation's, in the type that it is told") {
   narrow.scale = norm.scale;
   const auto x = tensor<X>(dev, {}, random(1, 4 * width));
   const auto y = elements(norm(dev, x));
-  CHECK(y == elements(rms_norm<f32>(dev, x, norm.scale, 1e-5f)));
+  CHECK(y == elements(rms_norm_sharded<f32>(dev, x, norm.scale, 1e-5f)));
   const auto z = elements(narrow(dev, x));
   for (std::size_t i = 0; i < y.size(); ++i) REQUIRE(z[i].bits == bf16(y[i]).bits);
 }
@@ -39,7 +39,7 @@ TEST_CASE("eps is the layer's") {
   load(dev, norm.scale, {width}, random(2, width));
   norm.eps = 3;
   const auto x = tensor<X>(dev, {}, random(1, 4 * width));
-  CHECK(elements(norm(dev, x)) == elements(rms_norm<f32>(dev, x, norm.scale, 3)));
+  CHECK(elements(norm(dev, x)) == elements(rms_norm_sharded<f32>(dev, x, norm.scale, 3)));
 }
 
 TEST_CASE("the name of the parameter") {

@@ -2,12 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <numeric>
-
 #include <tess/nn/router.hpp>
 
-#include "support/tensors.hpp"
+#include "support/experts.hpp"
 
 using namespace support;
 
@@ -21,33 +18,25 @@ constexpr index_t B = 4, T = 6, width = 64, E = 8, k = 2;
 using S = Shape<dyn, dyn, width>;
 
 /// Routes on mesh M, for x under Spec and router weights under WeightSpec: compared with softmax and sorting in f64.
-template <class M, class Spec, class WeightSpec, bool Normalize>
+template <class M, class Spec, class WeightSpec, bool Normalize, class Strategy = nn::WeightStationary>
 void routes() {
   Host dev(2);
-  nn::Router<ShardedTensor<packed<f32>, Shape<width, E>, M, WeightSpec, Host>, nn::SoftmaxTopK<Normalize>> router;
+  nn::Router<ShardedTensor<packed<f32>, Shape<width, E>, M, WeightSpec, Host>, nn::SoftmaxTopK<Normalize>, Strategy>
+      router;
   router.selected = k;
   const auto w = load(dev, router.weight, {width, E}, random(2, width * E));
   const auto x = random(1, B * T * width);
   const auto r = router(dev, tensor<ShardedTensor<f32, S, M, Spec, Host>>(dev, Extents<S>(B, T), x));
 
-  const auto logits = product(widened(x), w, width, E);
-  std::vector<i32> experts;
-  std::vector<f64> weights;
-  for (index_t token = 0; token < B * T; ++token) {
-    const f64* row = logits.data() + token * E;
-    std::vector<i32> order(E);
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](i32 a, i32 b) { return row[a] > row[b]; });
-    f64 all = 0, chosen = 0;
-    for (index_t e = 0; e < E; ++e) all += std::exp(row[e]);
-    for (index_t j = 0; j < k; ++j) chosen += std::exp(row[order[static_cast<std::size_t>(j)]]);
-    for (index_t j = 0; j < k; ++j) {
-      experts.push_back(order[static_cast<std::size_t>(j)]);
-      weights.push_back(std::exp(row[experts.back()]) / (Normalize ? chosen : all));
-    }
-  }
-  CHECK(elements(r.experts) == experts);
-  CHECK(error(elements(r.weights), weights) < 1e-5);
+  const Choices truth = most_probable(product(widened(x), w, width, E), E, k, Normalize);
+  CHECK(elements(r.experts) == truth.experts);
+  CHECK(error(elements(r.weights), truth.weights) < 1e-5);
+
+  Dry dry;
+  const nn::Router<ShardedTensor<packed<f32>, Shape<width, E>, M, WeightSpec>, nn::SoftmaxTopK<Normalize>, Strategy>
+      dried;
+  dried(dry, make<ShardedTensor<f32, S, M, Spec>>(dry, Extents<S>(B, T)));
+  check_traffic(dev, dry.cost);
 }
 
 /// A policy of one's own: always the last k experts, in equal parts.
@@ -70,6 +59,12 @@ TEST_CASE("the k most probable experts and their probabilities") {
 TEST_CASE("normalised: the weights of a token add up to one") {
   routes<Grid<1, 1>, P<>, P<>, true>();
   routes<Grid<2, 2>, P<data, None, model>, P<model>, true>();
+}
+
+TEST_CASE("weights of the router that lie with the batch are left there, or gathered: the routes are the same") {
+  routes<Grid<2, 2>, P<data, None, model>, P<data>, false, nn::WeightStationary>();
+  routes<Grid<2, 2>, P<data, None, model>, P<data>, false, nn::Gathered>();
+  routes<Grid<4, 1>, P<data>, P<data>, true, nn::Gathered>();
 }
 
 TEST_CASE("equal probabilities go to the lower index, also far below the largest") {

@@ -21,9 +21,9 @@ struct Sequential {
     return run<0>(dev, x);
   }
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
-    int i = 0;
-    std::apply([&](auto&... l) { (visit(l, scope / std::to_string(i++), f), ...); }, layers);
+  constexpr void parameters(const Scope& scope, F&& f) {
+    std::size_t i = 0;
+    std::apply([&](auto&... l) { (visit(l, (scope / "").numbered(i++), f), ...); }, layers);
   }
 
  private:
@@ -33,7 +33,7 @@ struct Sequential {
     else return run<I + 1>(dev, std::get<I>(layers)(dev, x));
   }
   template <class Layer, class F>
-  static void visit(Layer& l, const Scope& scope, F&& f) {
+  static constexpr void visit(Layer& l, const Scope& scope, F&& f) {
     if constexpr (requires { l.parameters(scope, f); }) l.parameters(scope, f);
   }
 };
@@ -57,7 +57,7 @@ struct Residual {
     return add(dev, x, reshard<typename X::spec>(dev, layer(dev, x, args...)));
   }
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
+  constexpr void parameters(const Scope& scope, F&& f) {
     layer.parameters(scope, f);
   }
 };
@@ -89,8 +89,8 @@ struct Repeat {
   }
   /// `scope` plus the number of the block: "…/decoder_layer_" -> "…/decoder_layer_0".
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
-    for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i].parameters(Scope(scope.path() + std::to_string(i)), f);
+  constexpr void parameters(const Scope& scope, F&& f) {
+    for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i].parameters(scope.numbered(i), f);
   }
 
  private:

@@ -23,7 +23,7 @@ struct Embedding {
     return reshard<Out>(dev, matmul_rows(dev, reshard<row_contracting_spec<X, Rows>>(dev, x), table));
   }
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
+  constexpr void parameters(const Scope& scope, F&& f) {
     f(scope / "embeddings", table);
   }
 };

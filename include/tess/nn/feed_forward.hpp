@@ -8,44 +8,46 @@ namespace tess::nn {
 
 /// x [..., D] -> f32 [..., D] P<b', n, Partial<f>>, for gate and up P<d, f> and down P<f, n>: the caller finishes the
 /// sum. For rows grouped by expert (ops/experts.hpp) the weights are [E, D, F] and [E, F, D].
-/// The hidden layer is f32. Bytes: where d is a mesh axis, x moves to it (plain tokens; grouped rows must lie so
-/// already) and the two hidden sums are finished; none otherwise. Source: Shazeer, arXiv 2002.05202.
-template <class Gate, class Up, class Down, class Activation = Silu>
+/// The hidden layer is f32. Strategy: that of its products; where they say InPlace, weights stay at rest.
+/// Bytes: where d is a mesh axis, x moves to it (plain tokens; grouped rows must lie so already) and the two hidden
+/// sums are finished, or else the weights are gathered; none otherwise. Source: Shazeer, arXiv 2002.05202.
+template <class Gate, class Up, class Down, class Activation = Silu,
+          class Strategy = or_stationary<typename Gate::strategy>>
 struct GatedFeedForward {
+  using strategy = Strategy;
   Gate gate{};
   Up up{};
   Down down{};
   [[no_unique_address]] Activation activation{};
 
   /// Where tokens must lie to be multiplied with the first weights.
-  template <class X>
-  using input_spec = contracting_spec<X, decltype(Gate::weight)>;
+  template <class X, class How = Strategy>
+  using input_spec = typename How::template input_spec<X, decltype(Gate::weight)>;
 
-  template <class D, class X>
-  constexpr auto operator()(D& dev, const X& x) const {
-    if constexpr (AnyGrouped<X>) {
-      return down(dev, hidden(dev, x));
-    } else {
-      const auto h = hidden(dev, reshard<input_spec<X>>(dev, x));
-      return down(dev, reshard<contracting_spec<decltype(h), decltype(Down::weight)>>(dev, h));
-    }
+  template <class D, class X, class How = Strategy>
+  constexpr auto operator()(D& dev, const X& x, How how = {}) const {
+    const auto in = at_input<How>(dev, x);
+    const auto g = reduce(dev, gate(dev, in, how));
+    const auto u = reduce(dev, up(dev, in, how));
+    const auto act = activation;
+    const auto hidden = map<f32>(
+        dev, [act](f32 a, f32 b) { return act(a) * b; }, g, u);
+    return down(dev, hidden, how);
   }
 
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
+  constexpr void parameters(const Scope& scope, F&& f) {
     gate.parameters(scope / "gate", f);
     up.parameters(scope / "up", f);
     down.parameters(scope / "down", f);
   }
 
  private:
-  template <class D, class X>
-  constexpr auto hidden(D& dev, const X& x) const {
-    const auto g = reduce(dev, gate(dev, x));
-    const auto u = reduce(dev, up(dev, x));
-    const auto act = activation;
-    return map<f32>(
-        dev, [act](f32 a, f32 b) { return act(a) * b; }, g, u);
+  /// Once for both products.
+  template <class How, class D, class X>
+  static constexpr auto at_input(D& dev, const X& x) {
+    if constexpr (AnyGrouped<X>) return x;
+    else return reshard<input_spec<X, How>>(dev, x);
   }
 };
 

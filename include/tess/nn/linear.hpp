@@ -1,11 +1,9 @@
-// Linear: x · w + b. The typing rule of matmul and nothing else: no byte moves; `project` adds the verbs around it.
+// Linear: x · w + b. How x and w come together is its strategy; by itself it is the typing rule, and no byte moves.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "../ops/elementwise.hpp"
-#include "../ops/experts.hpp"
-#include "../ops/matmul.hpp"
-#include "../ops/reshard.hpp"
 #include "parameters.hpp"
+#include "strategy.hpp"
 
 namespace tess::nn {
 
@@ -14,14 +12,17 @@ struct NoBias {};
 /// x [..., K] (f32 or bf16), weight [K, N] (f32, bf16 or q8) -> f32 [..., N].
 ///   P<b..., k> by P<k, n> -> P<b..., n, Partial<k>>
 /// For rows grouped by expert the weight is [E, K, N]. With a bias the product must not be Partial.
-template <AnyTensor W, class Bias = NoBias>
+/// Strategy: InPlace, WeightStationary or Gathered (nn/strategy.hpp), unless a call names another.
+template <AnyTensor W, class Bias = NoBias, class Strategy = InPlace>
 struct Linear {
+  using strategy = Strategy;
   W weight{};
   [[no_unique_address]] Bias bias{};
 
-  template <class D, class X>
-  constexpr auto operator()(D& dev, const X& x) const {
-    return biased(dev, matmul(dev, x, weight));
+  template <class D, class X, class How = Strategy>
+  constexpr auto operator()(D& dev, const X& x, How = {}) const {
+    const auto met = bring_together<How>(dev, x, weight);
+    return biased(dev, matmul(dev, met.x, met.w));
   }
 
   /// y + bias, or y.
@@ -32,7 +33,7 @@ struct Linear {
   }
 
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
+  constexpr void parameters(const Scope& scope, F&& f) {
     f(scope / "w", weight);
     if constexpr (!std::is_same_v<Bias, NoBias>) f(scope / "b", bias);
   }
@@ -55,14 +56,12 @@ struct projected {
 template <class X, class W>
 using projected_spec = spec_type<typename X::mesh, detail::projected<X, W>>;
 
-/// linear(x) from any spec of x to `Out`: x goes to the spec that the weight contracts with, the product's sum is
-/// finished into Out. The weight stays where it lies. Bytes: what `reshard_plan` says of the two transitions; none
-/// where the specs already agree.
-template <AnySpec Out, class D, class L, AnyTensor X>
-constexpr auto project(D& dev, const L& linear, const X& x) {
-  using W = decltype(linear.weight);
-  const auto y = matmul(dev, reshard<contracting_spec<X, W>>(dev, x), linear.weight);
-  return linear.biased(dev, reshard<Out>(dev, y));
+/// linear(x) from any spec of x to `Out`: x and the weight come together as the strategy says, the product's sum is
+/// finished into Out. Bytes: what `reshard_plan` says of the transitions; none where the specs already agree.
+template <AnySpec Out, class D, class L, AnyTensor X, class How = or_stationary<typename L::strategy>>
+constexpr auto project(D& dev, const L& linear, const X& x, How = {}) {
+  const auto met = bring_together<How>(dev, x, linear.weight);
+  return linear.biased(dev, reshard<Out>(dev, matmul(dev, met.x, met.w)));
 }
 
 }  // namespace tess::nn

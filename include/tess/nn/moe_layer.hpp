@@ -13,33 +13,61 @@ constexpr index_t declared_experts() {
   if constexpr (requires { R::experts; }) return R::experts == dyn ? 1 : R::experts;
   else return 1;
 }
+/// A network of experts may have a strategy, take another with a call, and say where it wants its tokens under each;
+/// one without has `input_spec<X>` alone.
+template <class Experts>
+struct strategy_of {
+  using type = WeightStationary;
+};
+template <class Experts>
+requires requires { typename Experts::strategy; }
+struct strategy_of<Experts> {
+  using type = or_stationary<typename Experts::strategy>;
+};
+template <class Experts, class X, class How>
+struct experts_input {
+  using type = typename Experts::template input_spec<X>;
+};
+template <class Experts, class X, class How>
+requires requires { typename Experts::template input_spec<X, How>; }
+struct experts_input<Experts, X, How> {
+  using type = typename Experts::template input_spec<X, How>;
+};
 }  // namespace detail
 
 /// x [B, T, D] -> f32 [B, T, D], a pending sum where the experts leave one: the weighted sum of the experts' outputs is
 /// linear and is taken on the parts, so that one row a token, not k, crosses devices. The caller finishes it.
 /// `Experts` is any network over grouped rows (ops/experts.hpp) with `input_spec<X>`, such as GatedFeedForward.
+/// Strategy: for the router's and the experts' weights; that of the experts unless named (nn/strategy.hpp).
 /// Source: Shazeer et al., arXiv 1701.06538; dropless as in MegaBlocks, arXiv 2211.15841.
-template <class R, class Experts>
+template <class R, class Experts, class Strategy = typename detail::strategy_of<Experts>::type>
 struct MoELayer {
+  using strategy = Strategy;
   R router{};
   Experts experts{};
   index_t expert_count = detail::declared_experts<R>();  // to be set where the type says dyn
 
-  template <class D, class X>
-  constexpr auto operator()(D& dev, const X& x) const {
-    const auto in = reshard<typename Experts::template input_spec<X>>(dev, x);
-    return apply(dev, in, router(dev, in));
+  /// Where the experts want their tokens.
+  template <class X, class How = Strategy>
+  using input_spec = typename detail::experts_input<Experts, X, How>::type;
+
+  template <class D, class X, class How = Strategy>
+  constexpr auto operator()(D& dev, const X& x, How how = {}) const {
+    const auto in = reshard<input_spec<X, How>>(dev, x);
+    return apply(dev, in, router(dev, in, how), how);
   }
 
   /// The same with routes given, e.g. to force a reference's choices. They lie as tokens of `input_spec<X>` do.
-  template <class D, class X, class Routes>
-  constexpr auto apply(D& dev, const X& x, const Routes& routes) const {
-    const auto in = reshard<typename Experts::template input_spec<X>>(dev, x);
-    return combine(dev, experts(dev, dispatch(dev, in, routes, expert_count)), routes);
+  template <class D, class X, class Routes, class How = Strategy>
+  constexpr auto apply(D& dev, const X& x, const Routes& routes, How how = {}) const {
+    const auto in = reshard<input_spec<X, How>>(dev, x);
+    const auto rows = dispatch(dev, in, routes, expert_count);
+    if constexpr (requires { experts(dev, rows, how); }) return combine(dev, experts(dev, rows, how), routes);
+    else return combine(dev, experts(dev, rows), routes);
   }
 
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
+  constexpr void parameters(const Scope& scope, F&& f) {
     experts.parameters(scope / "experts", f);
     router.parameters(scope / "router", f);
   }

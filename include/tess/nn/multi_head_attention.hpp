@@ -16,6 +16,54 @@ struct Heads {
                 "[attention] the number of query heads is a multiple of the number of key/value heads");
 };
 
+/// Key/value heads that are fewer than the devices over which the columns of their weights are cut.
+template <class Heads, class Over, class Into, class Remedy>
+struct key_value_heads_do_not_divide {
+  static_assert(
+      tess::detail::always_false<Heads>,
+      "[attention] key/value heads must divide over the devices that hold their columns: give several devices the "
+      "same heads. Declare the axis in two parts and shard key, value and cache over the major one, e.g. "
+      "Axis<model, 8, 2> and Sub<model, 1, 8>");
+  static constexpr bool ok = true;
+};
+
+namespace detail {
+/// The largest part of `devices` that divides the heads: that many devices hold different ones.
+constexpr index_t distinct_holders(index_t heads, index_t devices) {
+  index_t n = devices;
+  while (heads % n != 0 || devices % n != 0) --n;
+  return n;
+}
+template <class Entry>
+struct first_name {
+  using type = Entry;
+};
+template <class Name, class... More>
+struct first_name<Axes<Name, More...>> {
+  using type = Name;
+};
+template <index_t Heads, class W>
+constexpr auto key_value_fact_of() {
+  using M = typename W::mesh;
+  constexpr index_t devices = parts<M>(W::sharding[W::rank - 1]);
+  if constexpr (Heads == dyn || Heads % devices == 0) {
+    return std::type_identity<nothing_wrong>{};
+  } else {
+    using entry = tess::detail::dim_entry<M, tess::detail::spec_holder<typename W::spec, M, W::rank>, W::rank - 1>;
+    using remedy = Sub<typename first_name<entry>::type, 1, distinct_holders(Heads, devices)>;
+    return std::type_identity<
+        key_value_heads_do_not_divide<extent<Heads>, over<entry>, into<devices>, spec<P<None, None, remedy>>>>{};
+  }
+}
+template <index_t Heads, class W>
+using key_value_fact = typename decltype(key_value_fact_of<Heads, W>())::type;
+/// A free function, since clang 14 names a mistake twice inside a member template.
+template <index_t Heads, class W>
+constexpr void check_key_value_heads() {
+  static_assert(key_value_fact<Heads, W>::ok);
+}
+}  // namespace detail
+
 /// What a layer remembers of the tokens it has seen: keys (rotated) and values, [S, C, HK, D] for S sequences of up to
 /// C tokens; bf16, or f32 where nothing may be rounded.
 template <AnyTensor C>
@@ -25,43 +73,51 @@ struct KVCache {
 };
 
 /// x [B, T, E] P<b, None, *> -> f32 [B, T, E] P<b', None, n, Partial<k>>, where w_o is P<k, n>: the caller finishes the
-/// sum into the spec it wants. Weights: query [E, HQ·D], key and value [E, HK·D] P<e, h>, linear [HQ·D, E] P<h, n>;
-/// heads are sharded over h, whole heads a device. The cache is P<b, None, h, None>.
-/// Bytes: x to P<.., e>, the projections' sums over e, and the batch to w_o's axes; none of them on a mesh that shards
-/// only heads. Keys and values are rounded once, into the cache's type; everything else stays in f32.
-/// Options: scale and cap (cap · tanh(score / cap), 0 for none).
+/// sum into the spec it wants. Weights: query [E, HQ·D], key and value [E, HK·D] P<e, h>, output [HQ·D, E] P<h, n>;
+/// heads are sharded over h, whole heads a device. The cache is P<b, None, h, None>. Where HK does not divide over h,
+/// key, value and cache lie over h' instead, the major part of h: neighbouring devices hold the same key/value heads.
+/// Strategy: that of the projections; where they say InPlace, weights stay at rest (nn/strategy.hpp).
+/// Bytes: x to P<.., e>, the projections' sums over e, and the batch to w_o's axes, or else the gathered weights; none
+/// of them on a mesh that shards only heads. Keys and values are rounded once, into the cache's type; everything else
+/// stays in f32. Options: scale and cap (cap · tanh(score / cap), 0 for none).
 /// Source: Vaswani et al., arXiv 1706.03762; Ainslie et al., arXiv 2305.13245; Grok-1's model.py, class
 /// MultiHeadAttention.
-template <class H, class Query, class Key, class Value, class Output, class Rotary = RotaryEmbedding<>>
+template <class H, class Query, class Key, class Value, class Output, class Rotary = RotaryEmbedding<>,
+          class Strategy = or_stationary<typename Query::strategy>>
 struct MultiHeadAttention {
+  using strategy = Strategy;
   Query query{};
   Key key{};
   Value value{};
-  Output linear{};
+  Output output{};
   Rotary rotary{};
   AttentionOptions options{};
   index_t query_heads = H::query, key_value_heads = H::key_value;  // to be set where the type says dyn
 
-  template <class D, class X, class Cache>
-  constexpr auto operator()(D& dev, const X& x, Cache& cache, Segments rows) const {
-    const auto in = reshard<contracting_spec<X, decltype(query.weight)>>(dev, x);  // [B, T, E]
-    const auto v = heads<H::key_value>(project<head_spec<X, Key>>(dev, value, in), key_value_heads);
-    append_to_cache(dev, cache.values, cast<typename Cache::value_type>(dev, v), rows);  // [B, T, HK, D]
-    const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in), key_value_heads);
-    append_to_cache(dev, cache.keys, cast<typename Cache::value_type>(dev, rotary(dev, k, rows)), rows);
-    const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in), query_heads);
-    const auto mixed =
-        attention<f32>(dev, rotary(dev, q, rows), cache.keys, cache.values, rows, options);  // [B, T, HQ, D]
-    const auto joined = merge<2>(mixed);                                                     // [B, T, HQ·D]
-    return linear(dev, reshard<contracting_spec<decltype(joined), decltype(linear.weight)>>(dev, joined));
+  template <class D, class X, class Cache, class How = Strategy>
+  constexpr auto operator()(D& dev, const X& x, Cache& cache, Segments rows, How how = {}) const {
+    detail::check_key_value_heads<H::key_value, decltype(key.weight)>();
+    if constexpr (!std::is_same_v<detail::key_value_fact<H::key_value, decltype(key.weight)>, nothing_wrong>) {
+      return with_type<reduced_type<X>, f32>{};
+    } else {
+      const auto in = reshard<typename How::template input_spec<X, decltype(query.weight)>>(dev, x);  // [B, T, E]
+      const auto v = heads<H::key_value>(project<head_spec<X, Key>>(dev, value, in, how), key_value_heads);
+      append_to_cache(dev, cache.values, cast<typename Cache::value_type>(dev, v), rows);  // [B, T, HK, D]
+      const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in, how), key_value_heads);
+      append_to_cache(dev, cache.keys, cast<typename Cache::value_type>(dev, rotary(dev, k, rows)), rows);
+      const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in, how), query_heads);
+      const auto mixed =
+          attention<f32>(dev, rotary(dev, q, rows), cache.keys, cache.values, rows, options);  // [B, T, HQ, D]
+      return output(dev, merge<2>(mixed), how);  // [B, T, HQ·D] -> [B, T, E]
+    }
   }
 
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
+  constexpr void parameters(const Scope& scope, F&& f) {
     query.parameters(scope / "query", f);
     key.parameters(scope / "key", f);
     value.parameters(scope / "value", f);
-    linear.parameters(scope / "linear", f);
+    output.parameters(scope / "output", f);
   }
 
  private:

@@ -16,10 +16,10 @@ struct RMSNorm {
 
   template <class D, class X>
   constexpr auto operator()(D& dev, const X& x) const {
-    return rms_norm<Y>(dev, x, scale, eps);
+    return rms_norm_sharded<Y>(dev, x, scale, eps);
   }
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
+  constexpr void parameters(const Scope& scope, F&& f) {
     f(scope / "scale", scale);
   }
 };

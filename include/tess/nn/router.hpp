@@ -43,24 +43,26 @@ struct SoftmaxTopK {
 
 /// x [B, T, D] -> routes of k experts a token: f32 logits x·w with w f32 [D, E], then the policy `Choose` on every row
 /// of logits. x P<b, None, d> for w P<d, None> -> routes P<b, None, None>; a sum over d is finished by an all-reduce of
-/// the logits.
-template <AnyTensor W, class Choose = SoftmaxTopK<>>
+/// the logits. Strategy: does x move to w, or is w gathered (nn/strategy.hpp)?
+template <AnyTensor W, class Choose = SoftmaxTopK<>, class Strategy = WeightStationary>
 struct Router {
+  using strategy = Strategy;
   static constexpr index_t experts = tess::detail::static_extent<typename W::shape>(1);
   W weight{};
   index_t selected = 2;
   [[no_unique_address]] Choose choose{};
 
-  template <class D, class X>
-  constexpr auto logits(D& dev, const X& x) const {
-    return reduce(dev, matmul(dev, reshard<contracting_spec<X, W>>(dev, x), weight));
+  template <class D, class X, class How = Strategy>
+  constexpr auto logits(D& dev, const X& x, How = {}) const {
+    const auto met = bring_together<How>(dev, x, weight);
+    return reduce(dev, matmul(dev, met.x, met.w));
   }
-  template <class D, class X>
-  constexpr auto operator()(D& dev, const X& x) const {
-    return route(dev, logits(dev, x), selected, choose);
+  template <class D, class X, class How = Strategy>
+  constexpr auto operator()(D& dev, const X& x, How how = {}) const {
+    return route(dev, logits(dev, x, how), selected, choose);
   }
   template <class F>
-  void parameters(const Scope& scope, F&& f) {
+  constexpr void parameters(const Scope& scope, F&& f) {
     f(scope / "w", weight);
   }
 };
