@@ -1,10 +1,8 @@
 // Tutorial 1, a mesh and a spec: which device holds which part of an array, as types that the compiler checks.
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
-#include <string>
 #include <tess/device/dry.hpp>
+#include <tess/io/visualize.hpp>
 #include <tess/sharding/device_slice.hpp>
-#include <tess/sharding/spec_text.hpp>
 #include <type_traits>
 
 namespace {
@@ -39,43 +37,16 @@ constexpr auto slice = device_slice<P<data, model>, Grid>(Extents<Shape<4096, 61
 static_assert(slice[0] == Range{2048, 4096} && slice[1] == Range{3072, 4608});
 // [/quote]
 
-/// Draws a matrix as a box of tiles; in each the numbers of the devices that hold it.
-template <AnySpec Spec>
-void draw() {
-  using Local = shard_shape<Shape<4096, 6144>, Spec, Grid>;
-  constexpr index_t rows = 4096 / Local::extents[0], columns = 6144 / Local::extents[1], line_width = 40;
-  constexpr index_t width = line_width / columns - 1;
-  const auto rule = [] {
-    for (index_t c = 0; c < columns; ++c) std::printf("+%s", std::string(width, '-').c_str());
-    std::printf("+\n");
-  };
-  std::printf("%s: each device holds [%td, %td]\n", spec_text<Grid>(spec_value<Spec, Grid, 2>).c_str(),
-              Local::extents[0], Local::extents[1]);
-  for (index_t r = 0; r < rows; ++r) {
-    rule();
-    for (index_t c = 0; c < columns; ++c) {
-      std::string devices;
-      for (index_t device = 0; device < Grid::size; ++device) {
-        const auto held = device_slice<Spec, Grid>(Extents<Shape<4096, 6144>>{}, device);
-        if (held[0].begin == r * Local::extents[0] && held[1].begin == c * Local::extents[1])
-          devices += " " + std::to_string(device);
-      }
-      std::printf("|%-*s", static_cast<int>(width), devices.c_str());
-    }
-    std::printf("|\n");
-  }
-  rule();
-  std::printf("\n");
-}
-
 }  // namespace
 
 int main() {
-  std::printf("A matrix [4096, 6144] on Mesh<Axis<data, 2>, Axis<model, 4>>\n\n");
-  draw<P<data, model>>();
-  draw<P<None, model>>();
-  draw<P<data, None>>();
-  draw<P<None, Axes<data, model>>>();
-  draw<P<None, Axes<model, data>>>();
+  // [quote:visualize]
+  // Which device holds what, as a picture: in colours on a terminal. No device is needed for it, and no tensor.
+  visualize<P<data, model>>(Grid{}, Shape<4096, 6144>{});
+  visualize<P<None, model>>(Grid{}, Shape<4096, 6144>{});
+  visualize<P<data, None>>(Grid{}, Shape<4096, 6144>{});
+  visualize<P<None, Axes<data, model>>>(Grid{}, Shape<4096, 6144>{});
+  visualize<P<None, Axes<model, data>>>(Grid{}, Shape<4096, 6144>{});
+  // [/quote]
   return 0;
 }

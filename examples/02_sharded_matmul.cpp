@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 #include <tess/io/fill.hpp>
+#include <tess/io/visualize.hpp>
 #include <tess/ops/matmul.hpp>
 #include <tess/ops/reshard.hpp>
 #include <type_traits>
@@ -38,6 +39,11 @@ int main() {
 
   const auto z = reduce(dev, y);  // an all-reduce over `model`
   static_assert(std::is_same_v<decltype(z)::spec, P<data, None, None>>);
+  // [/quote]
+
+  // [quote:visualize]
+  visualize(y);  // four addends in each of two boxes
+  visualize(z);  // their sum, on all four devices
   // [/quote]
 
   std::printf(

@@ -1,11 +1,11 @@
 // Tutorial 3, a reshard and its bill: its collectives are a type, its bytes a constant, and Host counts the same.
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
-#include <string>
+#include <tess/comm/plan_picture.hpp>
 #include <tess/device/trace.hpp>
 #include <tess/io/fill.hpp>
+#include <tess/io/visualize.hpp>
 #include <tess/ops/reshard.hpp>
-#include <tess/sharding/spec_text.hpp>
 #include <type_traits>
 
 namespace {
@@ -40,39 +40,12 @@ static_assert(bill.bytes ==
               16 / 4 * 64 * 4 * 3);  // of its 16 rows of 64 floats a device gets three quarters from the others
 // [/quote]
 
-// ---- one line of the table: the plan in words, its bill, and what really moved
-
-template <class A, int D>
-std::string words(Slice<A, D>) {
-  return "slice " + std::string(type_name<A>());
-}
-template <class A, int D>
-std::string words(AllGather<A, D>) {
-  return "all-gather " + std::string(type_name<A>());
-}
-template <class A, int F, int T>
-std::string words(AllToAll<A, F, T>) {
-  return "all-to-all " + std::string(type_name<A>());
-}
-template <class A>
-std::string words(AllReduce<A>) {
-  return "all-reduce " + std::string(type_name<A>());
-}
-template <class A, int D>
-std::string words(ReduceScatter<A, D>) {
-  return "reduce-scatter " + std::string(type_name<A>());
-}
-template <class... S>
-std::string words(Steps<S...>) {
-  std::string all;
-  ((all += (all.empty() ? "" : ", ") + words(S{})), ...);
-  return all;
-}
+// ---- the plan in words, and what really moved
 
 bool all_equal = true;
 
 template <AnySpec From, AnySpec To>
-void line() {
+void show() {
   // [quote:counted]
   constexpr Cost promised = trace(move<To>, ShardedTensor<f32, Matrix, Grid, From>{});
 
@@ -86,24 +59,26 @@ void line() {
   const bool values_are_right = io::to_vector(y) == io::to_vector(x);
   // [/quote]
   all_equal = all_equal && bill_is_right && values_are_right;
-  std::printf("%-29s -> %-14s %-48s %6td %6td\n", spec_text<Grid>(spec_value<From, Grid, 2>).c_str(),
-              spec_text<Grid>(spec_value<To, Grid, 2>).c_str(), words(reshard_plan<Matrix, From, To, Grid>{}).c_str(),
-              promised.bytes, dev.traffic().most_bytes());
+  std::printf("%s%td B counted by Host\n\n", describe<Matrix, From, To, Grid>().c_str(), dev.traffic().most_bytes());
 }
 
 }  // namespace
 
 int main() {
-  std::printf("f32 [64, 64] on Mesh<Axis<data, 2>, Axis<model, 4>>; bytes that one device receives\n\n");
-  std::printf("%-29s    %-14s %-48s %6s %6s\n", "from", "to", "plan", "bill", "moved");
-  line<P<model, None>, P<None, model>>();
-  line<P<data, model>, P<data, None>>();
-  line<P<data, model>, P<None, None>>();
-  line<P<None, None>, P<data, model>>();
-  line<P<data, None>, P<None, model>>();
-  line<P<data, None, Partial<model>>, P<data, None>>();
-  line<P<data, None, Partial<model>>, P<data, model>>();
-  line<P<None, None, Partial<model>>, P<None, None>>();
-  std::printf("\nEvery bill was exact, and every value arrived: %s\n", all_equal ? "yes" : "no");
+  std::printf("f32 [64, 64] on Mesh<Axis<data, 2>, Axis<model, 4>>\n\n");
+  show<P<model, None>, P<None, model>>();
+  show<P<data, model>, P<data, None>>();
+  show<P<data, model>, P<None, None>>();
+  show<P<None, None>, P<data, model>>();
+  show<P<data, None>, P<None, model>>();
+  show<P<data, None, Partial<model>>, P<data, None>>();
+  show<P<data, None, Partial<model>>, P<data, model>>();
+  show<P<None, None, Partial<model>>, P<None, None>>();
+  std::printf("Every bill was exact, and every value arrived: %s\n\n", all_equal ? "yes" : "no");
+
+  // [quote:pictures]
+  // The last plan as pictures, one before it and one after each step.
+  for (const Picture& p : plan_pictures<Matrix, P<None, None, Partial<model>>, P<None, None>, Grid>()) visualize(p);
+  // [/quote]
   return all_equal ? 0 : 1;
 }

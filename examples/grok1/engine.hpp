@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <tess/comm/cost.hpp>
+#include <tess/device/timeline.hpp>
+#include <tess/sharding/spec_value.hpp>
 
 #include "config.hpp"
 #include "request.hpp"
@@ -35,16 +36,29 @@ class Engine {
   virtual index_t received_bytes() const = 0;  // by the busiest device of the simulated mesh, so far
 };
 
-/// The bill of one pass of the model on one mesh, for a configuration: prefill or decode.
+/// What a plan is made for.
+struct Load {
+  index_t batch = 1;       // sequences at once
+  index_t prompt = 1024;   // tokens of each, in prefill
+  index_t context = 8192;  // tokens that the caches hold; a decode step computes the last of them
+};
+
+/// One pass of the model for one device of a mesh, its products done in one way.
+struct PassBill {
+  std::string strategy{};
+  tess::Cost cost{};
+  tess::Timeline timeline{};  // parameters numbered as in leaves()
+};
+
 struct Bill {
-  tess::Cost prefill, decode;
-  index_t prompt = 0, batch = 1, context = 0;
-  index_t parameter_bytes = 0, cache_bytes = 0;  // of one device
+  index_t rows = 1;                           // the batch, filled up to a multiple of the data axis
+  std::vector<PassBill> prefill{}, decode{};  // one for each strategy
 };
 
 /// One leaf as a mesh holds it.
 struct LeafShard {
   std::string spec;
+  tess::SpecValue sharding;
   std::vector<index_t> shape;  // of a shard
   index_t bytes = 0;           // of a shard, scales included
 };
@@ -53,8 +67,10 @@ struct LeafShard {
 struct MeshEntry {
   std::string name;
   index_t data = 1, model = 1;
+  tess::MeshValue mesh{};
+  std::string (*axes)(unsigned positions) = nullptr;                       // their names, "data, model"
   std::unique_ptr<Engine> (*make_engine)(const EngineOptions&) = nullptr;  // nullptr: planned only
-  Bill (*bill)(const LanguageModelConfig&, index_t prompt, index_t batch_per_part, index_t context) = nullptr;
+  Bill (*bill)(const LanguageModelConfig&, const Load&) = nullptr;
   std::vector<LeafShard> (*shards)(const LanguageModelConfig&) = nullptr;
 };
 

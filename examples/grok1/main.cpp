@@ -18,6 +18,7 @@
 #include "engine.hpp"
 #include "model_files.hpp"
 #include "options.hpp"
+#include "plan.hpp"
 #include "reports.hpp"
 #include "tokenizer.hpp"
 
@@ -218,6 +219,52 @@ void interact(Session& session) {
   if (ask) fmt::print(stderr, "\n");
 }
 
+/// Beside the file first, then renamed: a reader never sees half a page, and a failure leaves the old one.
+void write_file(const std::string& file, const std::string& text) {
+  const std::string beside = file + ".part";
+  std::ofstream out(beside, std::ios::binary);
+  out << text;
+  out.close();
+  std::error_code failed;
+  if (out) std::filesystem::rename(beside, file, failed);
+  if (out && !failed) return;
+  std::error_code ignored;
+  std::filesystem::remove(beside, ignored);
+  tess::fail("grok1: ", file, " cannot be written\nName a file in a folder that exists with --html");
+}
+
+void plan(const Options& o) {
+  const bool official = o.config.empty();
+  const LanguageModelConfig config = official ? grok_1 : read_config(o.config).config;
+  const std::string name = official ? "Grok-1" : o.config;
+  const Load load{.batch = o.plan.batch,
+                  .prompt = o.plan.prompt ? o.plan.prompt : std::min<index_t>(1024, config.sequence_len),
+                  .context = o.plan.context ? o.plan.context : config.sequence_len};
+  if (load.prompt > load.context)
+    tess::fail("grok1: a prompt of ", load.prompt, " tokens does not fit into a context of ", load.context,
+               "\nChoose a larger --context");
+  const bool colours = *style_of(o).plain != '\0';
+  std::vector<MeshPlan> compared;
+  const MeshPlan* shown = nullptr;
+  if (o.plan.best) {
+    compared = plan_all(config, o.plan.devices, o.plan.machine, load);
+    std::vector<Phase> phases;
+    if (o.plan.phase != "decode") phases.push_back(Phase::prefill);
+    if (o.plan.phase != "prefill") phases.push_back(Phase::decode);
+    fmt::print("{}", comparison_text(compared, phases, colours));
+    for (const Phase phase : phases)
+      if (const MeshPlan* best = best_of(compared, phase)) shown = best;
+    if (!shown && !o.plan.html.empty()) tess::fail("grok1: no mesh is possible, so there is no page to write");
+  } else {
+    const MeshEntry& mesh = find_mesh(o.mesh);
+    compared.push_back(plan_mesh(config, mesh, find_machine(o.plan.machine, mesh.data * mesh.model), load));
+    shown = &compared[0];
+    if (!shown->impossible.empty()) tess::fail("grok1: ", shown->impossible);
+    fmt::print("{}", plan_text(config, name, *shown, colours));
+  }
+  if (!o.plan.html.empty()) write_file(o.plan.html, plan_page(config, name, *shown, compared));
+}
+
 int run(int argc, char** argv) {
   const Options o = parse(argc, argv);
   if (!o.message.empty()) {
@@ -225,8 +272,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   if (o.command == Command::plan) {
-    const bool official = o.config.empty();
-    print_plan(official ? grok_1 : read_config(o.config).config, official ? "Grok-1" : o.config, find_mesh(o.mesh));
+    plan(o);
     return 0;
   }
   if (o.command == Command::inspect) {

@@ -1,8 +1,8 @@
-// Meshes of several hosts, for `grok1 plan` only: data = 2, model = 8 (two hosts of eight) and data = 1, model = 16.
+// Meshes of a few devices for `grok1 plan` only: nothing but data parallelism.
 // SPDX-License-Identifier: Apache-2.0
-#include "mesh_engine.hpp"
+#include "mesh_bill.hpp"
 
 namespace grok1 {
-MeshEntry mesh_2x8() { return planned_mesh<2, 8>(); }
-MeshEntry mesh_1x16() { return planned_mesh<1, 16>(); }
+MeshEntry mesh_2x1() { return planned_mesh<2, 1>(); }
+MeshEntry mesh_4x1() { return planned_mesh<4, 1>(); }
 }  // namespace grok1

@@ -8,18 +8,24 @@ namespace grok1 {
 
 MeshEntry mesh_1x1();
 MeshEntry mesh_1x2();
+MeshEntry mesh_2x1();
 MeshEntry mesh_1x4();
-MeshEntry mesh_1x8();
 MeshEntry mesh_2x2();
+MeshEntry mesh_4x1();
+MeshEntry mesh_1x8();
 MeshEntry mesh_2x4();
 MeshEntry mesh_4x2();
 MeshEntry mesh_8x1();
-MeshEntry mesh_2x8();
 MeshEntry mesh_1x16();
+MeshEntry mesh_2x8();
+MeshEntry mesh_4x4();
+MeshEntry mesh_8x2();
+MeshEntry mesh_16x1();
 
 const std::vector<MeshEntry>& mesh_table() {
-  static const std::vector<MeshEntry> table = {mesh_1x1(), mesh_1x2(), mesh_1x4(), mesh_1x8(), mesh_2x2(),
-                                               mesh_2x4(), mesh_4x2(), mesh_8x1(), mesh_2x8(), mesh_1x16()};
+  static const std::vector<MeshEntry> table = {mesh_1x1(),  mesh_1x2(), mesh_2x1(), mesh_1x4(), mesh_2x2(),
+                                               mesh_4x1(),  mesh_1x8(), mesh_2x4(), mesh_4x2(), mesh_8x1(),
+                                               mesh_1x16(), mesh_2x8(), mesh_4x4(), mesh_8x2(), mesh_16x1()};
   return table;
 }
 

@@ -1,35 +1,17 @@
 // Grok-1 from Tessera's blocks: one type for each configuration, mesh and device.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <tess/device/dry.hpp>
 #include <tess/nn/combinators.hpp>
 #include <tess/nn/embedding.hpp>
 #include <tess/nn/moe_layer.hpp>
 #include <tess/nn/multi_head_attention.hpp>
 #include <tess/nn/rms_norm.hpp>
 
-#include "config.hpp"
+#include "model_config.hpp"
 #include "partition_rules.hpp"
 
 namespace grok1 {
-
-using namespace tess;  // the names of the library are the vocabulary of this file
-
-/// A configuration as a type: `struct Mine { static constexpr LanguageModelConfig value{...}; }`. Sizes that are dyn
-/// are taken from the checkpoint at run time; numbers that are no sizes (multipliers, cap, …) from the value given to
-/// the constructor.
-template <class C>
-concept AnyConfig = requires {
-  C::value.model.emb_size;
-};
-struct Grok1Config {
-  static constexpr LanguageModelConfig value = grok_1;
-};
-struct TinyConfig {
-  static constexpr LanguageModelConfig value = tiny;
-};
-struct MediumConfig {
-  static constexpr LanguageModelConfig value = medium;
-};
 
 namespace path {  // of the parameters, for the partition rules; the number of a layer plays no part in them
 #define GROK1_PATH(name, string)                     \
@@ -53,38 +35,6 @@ GROK1_PATH(linear_1, "transformer/decoder_layer_0/linear_1/w");
 #undef GROK1_PATH
 }  // namespace path
 
-namespace detail {
-template <class C>
-struct
-    routing {  // softmax over all experts, the k best, not renormalised; a configuration may name another policy `routing`
-  using type = nn::SoftmaxTopK<>;
-};
-template <class C>
-requires requires { typename C::routing; }
-struct routing<C> {
-  using type = typename C::routing;
-};
-template <class C>
-struct cache_type {  // of keys and values; a configuration may say `using cache_type = f32`
-  using type = bf16;
-};
-template <class C>
-requires requires { typename C::cache_type; }
-struct cache_type<C> {
-  using type = typename C::cache_type;
-};
-template <class C>
-struct
-    weight_type {  // of the linear layers of a checkpoint without int8; a configuration may say `using weight_type = bf16`
-  using type = f32;
-};
-template <class C>
-requires requires { typename C::weight_type; }
-struct weight_type<C> {
-  using type = typename C::weight_type;
-};
-}  // namespace detail
-
 /// Every type of the model for one configuration, mesh and device. The specs come from the partition rules, by path.
 template <AnyConfig C, AnyMesh M, class D>
 struct Types {
@@ -98,9 +48,12 @@ struct Types {
   static constexpr index_t X = sized ? c.num_experts : dyn;
   static constexpr index_t column_groups = sized ? 1 : dyn, row_groups = sized ? config.scale_groups : dyn;
 
+  using KeyValueAxis = key_value_axis<M, c.num_kv_heads>;
+  using Rules = typename rules_with_heads_over<KeyValueAxis>::type;  // PARTITION_RULES where `model` divides the heads
+
   // [quote:parameters]
   template <class T, class S, class Path>
-  using Param = ShardedTensor<T, S, M, spec_for<PARTITION_RULES, Path>, D>;
+  using Param = ShardedTensor<T, S, M, spec_for<Rules, Path>, D>;
   template <index_t G>
   using Weight = packed<std::conditional_t<config.quantized, q8<G>, typename detail::weight_type<C>::type>>;
   template <class Path, index_t G, index_t... S>
@@ -131,19 +84,27 @@ struct Types {
   using Stream = std::conditional_t<c.shard_activations, P<data, None, model>, P<data, None, None>>;
   using Cache =
       nn::KVCache<ShardedTensor<typename detail::cache_type<C>::type, Shape<dyn, dyn, c.num_kv_heads, c.key_size>, M,
-                                P<data, None, model, None>, D>>;
+                                P<data, None, KeyValueAxis, None>, D>>;
   using Tokens = ShardedTensor<i32, Shape<dyn, dyn>, M, P<None, None>, D>;
   using Logits = P<data, None, None>;
   // [/quote]
 };
 
 /// The reference numbers its linear layers: the gate, the un-activated branch, the way down. `scope` ends in "moe" for
-/// experts.
+/// experts. Attention's way out is "linear".
 template <class Block, class F>
-void feed_forward_parameters(Block& block, const nn::Scope& scope, F&& f) {
+constexpr void feed_forward_parameters(Block& block, const nn::Scope& scope, F&& f) {
   block.gate.parameters(scope / "linear", f);
   block.up.parameters(scope / "linear_v", f);
   block.down.parameters(scope / "linear_1", f);
+}
+
+template <class Block, class F>
+constexpr void attention_parameters(Block& block, const nn::Scope& scope, F&& f) {
+  block.query.parameters(scope / "query", f);
+  block.key.parameters(scope / "key", f);
+  block.value.parameters(scope / "value", f);
+  block.output.parameters(scope / "linear", f);
 }
 
 /// x + rms_norm(f(rms_norm(x))) twice, for attention and the feed-forward block: sandwich norms.
@@ -160,19 +121,20 @@ struct DecoderLayer {
   typename T::Norm norm_3{};  // after it
 
   // [quote:layer]
-  template <class X>
-  constexpr X operator()(D& dev, const X& h, typename T::Cache& cache, Segments rows) const {
-    const auto attended = reshard<typename T::Stream>(dev, attention(dev, norm(dev, h), cache, rows));  // [B, T, E]
+  template <class X, class How = nn::WeightStationary>
+  constexpr X operator()(D& dev, const X& h, typename T::Cache& cache, Segments rows, How how = {}) const {
+    const auto attended =
+        reshard<typename T::Stream>(dev, attention(dev, norm(dev, h), cache, rows, how));  // [B, T, E]
     const X h1 = add(dev, h, norm_1(dev, attended));
-    const auto fed = reshard<typename T::Stream>(dev, feed_forward(dev, norm_2(dev, h1)));
+    const auto fed = reshard<typename T::Stream>(dev, feed_forward(dev, norm_2(dev, h1), how));
     return add(dev, h1, norm_3(dev, fed));
   }
   // [/quote]
 
   /// f(path, tensor) for every parameter, by the reference's Haiku paths.
   template <class F>
-  void parameters(const nn::Scope& scope, F&& f) {
-    attention.parameters(scope / "multi_head_attention", f);
+  constexpr void parameters(const nn::Scope& scope, F&& f) {
+    attention_parameters(attention, scope / "multi_head_attention", f);
     if constexpr (is_moe) {
       feed_forward_parameters(feed_forward.experts, scope / "moe", f);
       feed_forward.router.parameters(scope / "router", f);
@@ -185,6 +147,58 @@ struct DecoderLayer {
     norm_3.parameters(scope / "rms_norm_3", f);
   }
 };
+
+/// The same layer on the device that stores nothing: parameters of the same sizes, and the numbers that a bill depends
+/// on.
+template <AnyConfig C, AnyMesh M, class D>
+constexpr DecoderLayer<C, M, Dry> on_dry(DecoderLayer<C, M, D> layer) {
+  if constexpr (std::is_same_v<D, Dry>) {
+    return layer;
+  } else {
+    struct Sizes {
+      std::array<index_t, max_rank> extents{};
+      index_t scale_groups = 1;
+    };
+    std::vector<Sizes> sizes;
+    layer.parameters({}, [&](const nn::Scope&, const auto& tensor) {
+      Sizes& s = sizes.emplace_back();
+      std::copy_n(tensor.extents().array().begin(), tensor.rank, s.extents.begin());
+      if constexpr (requires { tensor.storage().scale_groups(tensor.extent(tensor.rank - 2)); })
+        s.scale_groups = tensor.storage().scale_groups(tensor.extent(tensor.rank - 2));
+    });
+    DecoderLayer<C, M, Dry> dry;
+    std::size_t next = 0;
+    dry.parameters({}, [&](const nn::Scope&, auto& tensor) {
+      using X = std::remove_reference_t<decltype(tensor)>;
+      const Sizes& s = sizes[next++];
+      std::array<index_t, static_cast<std::size_t>(X::rank)> all{};
+      std::copy_n(s.extents.begin(), X::rank, all.begin());
+      tensor = X(Extents<typename X::shape>::from(all), {});
+      tensor.storage().set_scale_groups(s.scale_groups);
+    });
+    dry.attention.query_heads = layer.attention.query_heads;
+    dry.attention.key_value_heads = layer.attention.key_value_heads;
+    if constexpr (C::value.model.is_moe()) {
+      dry.feed_forward.expert_count = layer.feed_forward.expert_count;
+      dry.feed_forward.router.selected = layer.feed_forward.router.selected;
+    }
+    return dry;
+  }
+}
+
+/// What one layer costs under a strategy: tokens [B, T], a cache [S, C, HK, D].
+template <AnyConfig C, AnyMesh M, AnyShape S, class How>
+constexpr Cost layer_bill(const DecoderLayer<C, M, Dry>& layer, const Extents<Shape<dyn, dyn>>& tokens,
+                          const Extents<S>& cache_extents, Segments rows, How how) {
+  using T = Types<C, M, Dry>;
+  using X = ShardedTensor<f32, Shape<dyn, dyn, T::E>, M, typename T::Stream>;
+  using Cache = decltype(T::Cache::keys);
+  Dry dev;
+  const auto x = make<X>(dev, Extents<typename X::shape>::from({tokens[0], tokens[1], layer.norm.scale.extent(0)}));
+  typename T::Cache cache{Cache(cache_extents, {}), Cache(cache_extents, {})};
+  (void)layer(dev, x, cache, rows, how);
+  return dev.cost;
+}
 
 /// The caches of all layers: [slots, capacity, kv heads, key size], zero bytes on a device that stores nothing.
 template <AnyConfig C, AnyMesh M, class D>
@@ -201,12 +215,12 @@ template <AnyConfig C, AnyMesh M, class D>
 struct Transformer {
   nn::Repeat<C::value.model.num_layers, DecoderLayer<C, M, D>> layers{};
 
-  template <class X>
-  constexpr X operator()(D& dev, const X& h, Memory<C, M, D>& memory, Segments rows) const {
-    return layers(dev, h, nn::per_layer(memory.layers), rows);
+  template <class X, class How = nn::WeightStationary>
+  constexpr X operator()(D& dev, const X& h, Memory<C, M, D>& memory, Segments rows, How how = {}) const {
+    return layers(dev, h, nn::per_layer(memory.layers), rows, how);
   }
   template <class F>
-  void parameters(F&& f) {
+  constexpr void parameters(F&& f) {
     layers.parameters(nn::Scope("transformer/decoder_layer_"), f);
   }
 };
@@ -235,6 +249,7 @@ struct LanguageModel {
   using config_type = C;
   using mesh = M;
   using device = D;
+  static constexpr index_t batch_parts = M::template size_along<data>;
 
   LanguageModelConfig config = C::value;
   InOutEmbed<C, M, D> in_out_embed{};
@@ -279,12 +294,28 @@ struct LanguageModel {
   /// None, None>. The memory grows by every row's count. The multipliers are rounded to bf16, as JAX rounds them:
   /// 78.38… is 78.5. So are the products with the embeddings, once; times the multiplier they are exact in f32, as XLA
   /// hands them to the sampler.
+  /// Weights stay or are gathered as the configuration says for the phase, or as the bill of this very pass does.
   template <Positions Which = Positions::last>
   constexpr auto operator()(D& dev, const typename T::Tokens& tokens, Memory<C, M, D>& memory, Segments rows) const {
+    if constexpr (batch_parts > 1)
+      if (gathers(tokens, memory, rows)) return pass<Which>(dev, tokens, memory, rows, nn::Gathered{});
+    return pass<Which>(dev, tokens, memory, rows, nn::WeightStationary{});
+  }
+
+  /// Which of the two it is. One layer decides: all are equal, and the rest of the model is the same under both.
+  constexpr bool gathers(const typename T::Tokens& tokens, const Memory<C, M, D>& memory, Segments rows) const {
+    return tokens.extent(1) > 1 ? gathers<typename detail::prefill_strategy<C>::type>(tokens, memory, rows)
+                                : gathers<typename detail::decode_strategy<C>::type>(tokens, memory, rows);
+  }
+
+  /// The same under a strategy that the caller chooses.
+  template <Positions Which = Positions::last, class How = nn::WeightStationary>
+  constexpr auto pass(D& dev, const typename T::Tokens& tokens, Memory<C, M, D>& memory, Segments rows,
+                      How how = {}) const {
     const auto embedded = reshard<typename T::Stream>(dev, in_out_embed(dev, tokens));  // [B, T, E]
     const f32 in = bf16(static_cast<f32>(config.embedding_multiplier_scale)),
               out = bf16(static_cast<f32>(config.output_multiplier_scale));
-    const auto h = transformer(dev, map<f32>(dev, Times{in}, embedded), memory, rows);
+    const auto h = transformer(dev, map<f32>(dev, Times{in}, embedded), memory, rows, how);
     const auto head = [&](const auto& x) {
       const auto logits = in_out_embed.template attend<typename T::Logits>(dev, rms_norm(dev, x));
       return map<f32>(dev, RoundedTimes{out}, logits);  // [B, T or 1, V]
@@ -294,10 +325,24 @@ struct LanguageModel {
   }
 
   template <class F>
-  void parameters(F&& f) {
+  constexpr void parameters(F&& f) {
     in_out_embed.parameters(nn::Scope("language_model/in_out_embed"), f);
     rms_norm.parameters(nn::Scope("language_model/rms_norm"), f);
     transformer.parameters(f);
+  }
+
+ private:
+  template <class Strategy>
+  constexpr bool gathers(const typename T::Tokens& tokens, const Memory<C, M, D>& memory, Segments rows) const {
+    if constexpr (!std::is_same_v<Strategy, ByBill>) {
+      return std::is_same_v<Strategy, nn::Gathered>;
+    } else if (transformer.layers.blocks.size() == 0) {
+      return false;
+    } else {
+      const auto layer = on_dry(transformer.layers.blocks[0]);
+      return nn::is_cheaper<nn::Gathered, nn::WeightStationary>(
+          [&](auto how) { return layer_bill(layer, tokens.extents(), memory.layers[0].keys.extents(), rows, how); });
+    }
   }
 };
 

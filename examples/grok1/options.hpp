@@ -13,6 +13,8 @@
 #include <tess/core/error.hpp>
 #include <tess/core/types.hpp>
 
+#include "cpu_rates.hpp"
+
 namespace grok1 {
 
 enum class Command { generate, inspect, plan };
@@ -30,6 +32,14 @@ struct Options {
   std::string checkpoint, tokenizer, config;  // empty: of the tiny model that comes with the program
   DummyWeights dummy_weights = DummyWeights::none;
   std::string mesh = "1x1";
+  struct {
+    std::string machine;                               // empty: as many H100s as the mesh has devices
+    tess::index_t batch = 1, prompt = 0, context = 0;  // 0: what the model's context allows
+    bool best = false;
+    tess::index_t devices = 8;
+    std::string phase = "both";
+    std::string html;  // empty: no page
+  } plan;
   int threads = 0;  // 0: one a core
 
   tess::index_t max_tokens = 100;
@@ -45,8 +55,9 @@ struct Options {
 
 /// Data × model sizes that the program is built for; `plan` knows the official ones of several hosts besides.
 inline const std::vector<std::string> meshes = {"1x1", "1x2", "1x4", "1x8", "2x2", "2x4", "4x2", "8x1"};
-inline const std::vector<std::string> plan_meshes = {"1x1", "1x2", "1x4", "1x8", "2x2",
-                                                     "2x4", "4x2", "8x1", "2x8", "1x16"};
+inline const std::vector<std::string> plan_meshes = {"1x1", "1x2", "2x1",  "1x4", "2x2", "4x1", "1x8", "2x4",
+                                                     "4x2", "8x1", "1x16", "2x8", "4x4", "8x2", "16x1"};
+inline const std::vector<std::string> machines = {"h100x8", "h100x16", "h200x8", "h200x16", "cpu"};
 
 namespace detail {
 
@@ -99,9 +110,61 @@ Examples:
   grok1 --dummy-weights medium --stats json "Hello"  speed without a checkpoint
   grok1 inspect --checkpoint ckpt-0 --mesh 2x4       leaves, shapes, specs, bytes per device
   grok1 plan --mesh 1x8                              the full-size model's bill, nothing is loaded
+  grok1 plan --best --devices 16 --batch 32          every mesh of 16 devices, the best of each phase
+  grok1 plan --mesh 2x4 --html plan.html             the same as a page: mesh, shards, timeline, memory
   grok1 -- plan                                      a prompt that is the name of a sub-command
 
 Exit codes: 0 success, 2 wrong arguments or input (one message on standard error).)";
+
+inline constexpr std::string_view plan_notes = R"(
+The bill is that of the model's own code, run on a device that stores nothing. A machine is described by data sheets
+(include/tess/comm/machine.hpp); cpu is one CPU that simulates the mesh. docs/how-to/read_the_bill.md explains each number.)";
+
+inline void plan_options(CLI::App& plan, Options& o) {
+  const auto known = one_of(machines);
+  const auto check = [known](std::string& given) { return read_cpu_rates(given) ? std::string() : known(given); };
+  std::string names;
+  for (const auto& m : machines) names += (names.empty() ? "" : "|") + m;
+  plan.add_option("--machine", o.plan.machine,
+                  "What it would run on [h100x8; beyond 8 devices h100x16]; cpu:GB/s:GFLOP/s gives its rates")
+      ->type_name(names)
+      ->check(CLI::Validator(check, ""))
+      ->group("Machine");
+  plan.add_option("--batch", o.plan.batch, "Sequences at once; rows are added until they divide over data")
+      ->type_name("N")
+      ->check(whole(1, 4096))
+      ->capture_default_str()
+      ->group("Load");
+  plan.add_option("--prompt", o.plan.prompt, "Tokens of a prompt, for prefill [1024, or the context]")
+      ->type_name("N")
+      ->check(whole(1, 1 << 20))
+      ->group("Load");
+  plan.add_option("--context", o.plan.context, "Tokens that the caches hold; decoding computes the last [the model's]")
+      ->type_name("N")
+      ->check(whole(1, 1 << 20))
+      ->group("Load");
+  auto* best = plan.add_flag("--best", o.plan.best, "Compare all meshes of --devices and explain the best")
+                   ->excludes(plan.get_option("--mesh"))
+                   ->group("Comparison");
+  plan.add_option("--devices", o.plan.devices, "Devices of the meshes to compare: 1, 2, 4, 8 or 16")
+      ->type_name("N")
+      ->check(one_of({"1", "2", "4", "8", "16"}))
+      ->capture_default_str()
+      ->needs(best)
+      ->group("Comparison");
+  plan.add_option("--phase", o.plan.phase, "What to compare")
+      ->type_name("prefill|decode|both")
+      ->check(one_of({"prefill", "decode", "both"}))
+      ->capture_default_str()
+      ->needs(best)
+      ->group("Comparison");
+  plan.add_option("--html", o.plan.html, "Write a page: the mesh, memory, timelines and every parameter's shards")
+      ->type_name("FILE")
+      ->group("Output");
+  plan.add_flag_callback(
+          "--no-color", [&o] { o.color = false; }, "No colours, also where the terminal has them")
+      ->group("Output");
+}
 
 }  // namespace detail
 
@@ -189,9 +252,12 @@ inline Options parse(int argc, const char* const* argv) {
       app.add_subcommand("inspect", "List a checkpoint's leaves: file, dtype, shape, spec, bytes per device");
   checkpoint_option(*inspect);
   model_options(*inspect, meshes);
-  auto* plan = app.add_subcommand("plan", "Print the memory and the collectives of the full-size model; loads nothing");
+  auto* plan = app.add_subcommand(
+      "plan", "Print memory, collectives, bytes and predicted time of the full-size model; loads nothing");
   model_options(*plan, plan_meshes);
-  for (auto* sub : {inspect, plan}) sub->footer("");
+  detail::plan_options(*plan, o);
+  inspect->footer("");
+  plan->footer(std::string(detail::plan_notes));
   app.require_subcommand(0, 1);
 
   try {
@@ -212,7 +278,7 @@ inline Options parse(int argc, const char* const* argv) {
   o.dummy_weights = dummy == "medium" ? DummyWeights::medium_size
                     : dummy == "full" ? DummyWeights::full_size
                                       : DummyWeights::none;
-  o.color = !no_color;
+  if (no_color) o.color = false;
   o.stats = stats == "json" ? Stats::json : stats == "none" ? Stats::none : Stats::text;
   const auto conflict = [](bool both, const char* a, const char* b) {
     if (both) tess::fail("grok1: ", a, " and ", b, " exclude each other\nSee grok1 --help");

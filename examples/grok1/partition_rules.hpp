@@ -1,6 +1,7 @@
 // The partition rules of xai-org/grok-1 model.py (lines 110-175), as a table for the compiler.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <tess/mesh/mesh.hpp>
 #include <tess/sharding/partition_rules.hpp>
 
 namespace grok1 {
@@ -82,5 +83,56 @@ using LM_PARTITION_RULES = tess::PartitionRules<rules::positional_embeddings, ru
 
 /// What LanguageModelConfig.partition_rules() returns.
 using PARTITION_RULES = tess::joined_rules_t<LM_PARTITION_RULES, TRANSFORMER_PARTITION_RULES>;
+
+namespace rules {
+template <class KeyValue>
+struct key_value_w {
+  static constexpr std::string_view window = "multi_head_attention (key|value) w";
+  using spec = P<data, KeyValue>;
+};
+}  // namespace rules
+
+/// The same with key and value heads over KeyValue instead of `model`, for meshes with more devices along `model` than
+/// there are such heads: KeyValue is the major part of the axis. The first rule that matches wins.
+template <class KeyValue>
+struct rules_with_heads_over {
+  using type = tess::joined_rules_t<tess::PartitionRules<rules::key_value_w<KeyValue>>, PARTITION_RULES>;
+};
+template <>
+struct rules_with_heads_over<model> {
+  using type = PARTITION_RULES;
+};
+
+namespace detail {
+/// The longest part of the axis `model`, from its major end on, over which `heads` divide; run-time heads get its first
+/// part.
+template <class M>
+constexpr int positions_for_heads(tess::index_t heads) {
+  constexpr auto run = M::template run_of<model>;
+  const auto devices = [&](int count) {
+    tess::index_t n = 1;
+    for (int i = run.first; i < run.first + count; ++i) n *= M::axis_size(i);
+    return n;
+  };
+  if (heads == tess::dyn) return 1;
+  int count = run.count;
+  while (count > 0 && heads % devices(count) != 0) --count;
+  if (run.count == 1) return 1;  // an axis in one piece: its rule stands, and the layer says where it fails
+  return count;
+}
+template <class M, int Count>
+struct axis_for_heads {
+  using type = typename M::template axis_name<M::template run_of<model>.first, Count>;
+};
+template <class M>
+struct axis_for_heads<M, 0> {
+  using type = Axes<>;
+};
+}  // namespace detail
+
+/// Where the key and value heads of a model lie: `model`, or the part of it that they divide over. On
+/// Mesh<Axis<data, 1>, Axis<model, 8, 2>> eight heads lie over Sub<model, 1, 8>, each on two neighbours.
+template <class M, tess::index_t Heads>
+using key_value_axis = typename detail::axis_for_heads<M, detail::positions_for_heads<M>(Heads)>::type;
 
 }  // namespace grok1

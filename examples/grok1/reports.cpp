@@ -30,19 +30,6 @@ std::string json_text(const std::string& s) {
   return out + '"';
 }
 
-std::string flops_text(double f) {
-  const char* const units[] = {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"};
-  int u = 0;
-  for (; f >= 1000 && u < 5; ++u) f /= 1000;
-  return fmt::format("{:.3g} {}", f, units[u]);
-}
-
-void print_pass(const char* what, const tess::Cost& c) {
-  fmt::print("  {:<28}{:>6} collectives  {:>11} received  {:>11}  {:>11} activations\n", what, c.collectives,
-             size_text(static_cast<double>(c.bytes)), flops_text(static_cast<double>(c.flops)),
-             size_text(static_cast<double>(c.peak_bytes)));
-}
-
 }  // namespace
 
 std::string size_text(double bytes) {
@@ -81,32 +68,6 @@ void print_inspect(const ModelFiles& files, const MeshEntry& mesh) {
                size_text(static_cast<double>(shards[i].bytes)));
   }
   fmt::print("{} in the files; {} on each device\n", size_text(all), size_text(device));
-}
-
-void print_plan(const LanguageModelConfig& config, const std::string& name, const MeshEntry& mesh) {
-  const auto& m = config.model;
-  const index_t prompt = std::min<index_t>(1024, config.sequence_len);
-  const Bill b = mesh.bill(config, prompt, 1, config.sequence_len);
-  double parameters = 0;
-  for (const Leaf& leaf : leaves(config)) {
-    double n = 1;
-    for (const index_t e : leaf.shape) n *= static_cast<double>(e);
-    parameters += n;
-  }
-  fmt::print("{} on mesh data={} model={}: one device of {}\n", name, mesh.data, mesh.model, mesh.data * mesh.model);
-  fmt::print("  {} layers, emb {}, {}/{} heads of {}, {}ffn {}, vocabulary {}: {:.1f} billion parameters\n",
-             m.num_layers, m.emb_size, m.num_q_heads, m.num_kv_heads, m.key_size,
-             m.is_moe() ? fmt::format("{} experts top-{}, ", m.num_experts, m.num_selected_experts) : std::string(),
-             m.ffn_size(), config.vocab_size, parameters / 1e9);
-  fmt::print("  {:<28}{:>12}   int8 with bf16 scales; embedding bf16; norms and routers f32\n", "parameters",
-             size_text(static_cast<double>(b.parameter_bytes)));
-  fmt::print("  {:<28}{:>12}   bf16, {} sequence{} of {} tokens over the mesh\n", "key/value cache",
-             size_text(static_cast<double>(b.cache_bytes)), b.batch, b.batch == 1 ? "" : "s", config.sequence_len);
-  print_pass(fmt::format("prefill of {} tokens", b.prompt).c_str(), b.prefill);
-  print_pass(fmt::format("a token at position {}", b.context - 1).c_str(), b.decode);
-  fmt::print(
-      "  Weights stay where they lie; what moves are activations, in f32. From the model's own code on the device "
-      "Dry.\n");
 }
 
 std::string stats_text(const RunFacts& f) {

@@ -1,4 +1,4 @@
-// What the program prints besides text: a checkpoint's leaves, a model's plan, the line of statistics.
+// What the program prints besides text: a checkpoint's leaves, the line of statistics.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <string>
@@ -17,9 +17,6 @@ double peak_resident_bytes();
 
 /// A line for each leaf: file, path, dtype, shape, groups, spec, shard shape and bytes on one device of the mesh.
 void print_inspect(const ModelFiles& files, const MeshEntry& mesh);
-
-/// Memory, collectives, bytes and FLOPs of one device, from the model's own code on the device Dry.
-void print_plan(const LanguageModelConfig& config, const std::string& name, const MeshEntry& mesh);
 
 struct RunFacts {
   std::string model, mesh;

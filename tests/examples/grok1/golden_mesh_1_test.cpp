@@ -4,7 +4,7 @@
 
 using namespace tess::test;
 
-template Outcome tess::test::outcome<MoeOnMesh, 1, 1>(const std::string&);
+template Outcome tess::test::outcome<MoeOnMesh, 1, 1>(const std::string&, Strategy);
 
 TEST_CASE("moe12 on 1x1") { check_mesh<MoeOnMesh, 1, 1>("moe12", 0); }
 TEST_CASE("moe12 on 1x2") { check_mesh<MoeOnMesh, 1, 2>("moe12", two_int8_terms); }

@@ -88,6 +88,37 @@ TEST_CASE("options: sub-commands, and prompts that look like them") {
   CHECK(parsed({"--", "--not an option"}).prompts == std::vector<std::string>{"--not an option"});
 }
 
+TEST_CASE("options: a plan has a machine, a load, meshes to compare and a page") {
+  const auto plain = parsed({"plan"}).plan;
+  CHECK(plain.machine.empty());
+  CHECK(plain.batch == 1);
+  CHECK(!plain.best);
+  CHECK(plain.html.empty());
+  const auto one = parsed({"plan", "--mesh", "4x4", "--machine", "h200x16", "--batch", "32", "--prompt", "512",
+                           "--context", "4096", "--html", "p.html", "--no-color"});
+  CHECK(one.mesh == "4x4");
+  CHECK(one.plan.machine == "h200x16");
+  CHECK(one.plan.batch == 32);
+  CHECK(one.plan.prompt == 512);
+  CHECK(one.plan.context == 4096);
+  CHECK(one.plan.html == "p.html");
+  CHECK(!one.color);
+  CHECK(parsed({"plan", "--machine", "cpu:36.5:940"}).plan.machine == "cpu:36.5:940");
+  const auto best = parsed({"plan", "--best", "--devices", "16", "--phase", "decode"}).plan;
+  CHECK(best.best);
+  CHECK(best.devices == 16);
+  CHECK(best.phase == "decode");
+  for (const auto& m : plan_meshes) CHECK(parsed({"plan", "--mesh", m}).mesh == m);
+  for (const auto& m : machines) CHECK(parsed({"plan", "--machine", m}).plan.machine == m);
+  const auto help = parsed({"plan", "--help"}).message;
+  for (const char* text :
+       {"--mesh DxM=1x1", "--machine", "h100x8|h100x16|h200x8|h200x16|cpu", "--batch N=1", "--prompt N", "--context N",
+        "--best", "--devices N=8", "--phase", "prefill|decode|both", "--html FILE", "--no-color", "read_the_bill.md"}) {
+    CAPTURE(text);
+    CHECK_MESSAGE(help.find(text) != std::string::npos, help);
+  }
+}
+
 TEST_CASE("options: --help names every option with its default, and shows examples") {
   const auto help = parsed({"--help"}).message;
   for (const char* text : {"--prompt-file",
@@ -151,6 +182,15 @@ TEST_CASE("options: each wrong value is one error that names option and value") 
       {{"hello", "inspect"}, "exclude each other"},
       {{"plan", "--checkpoint", "c"}, "--checkpoint"},
       {{"inspect", "--mesh", "9x9"}, "--mesh: \"9x9\""},
+      {{"plan", "--machine", "abacus"}, "--machine: \"abacus\" is unknown; choose one of: h100x8"},
+      {{"plan", "--machine", "cpu:fast:1"}, "--machine: \"cpu:fast:1\" is unknown"},
+      {{"plan", "--machine", "cpu:0:1"}, "--machine: \"cpu:0:1\" is unknown"},
+      {{"plan", "--best", "--devices", "3"}, "--devices: \"3\" is unknown; choose one of: 1 2 4 8 16"},
+      {{"plan", "--devices", "8"}, "--best"},
+      {{"plan", "--phase", "decode"}, "--best"},
+      {{"plan", "--best", "--mesh", "1x8"}, "--mesh"},
+      {{"plan", "--batch", "0"}, "--batch: \"0\""},
+      {{"plan", "--best", "--phase", "training"}, "--phase: \"training\" is unknown"},
   };
   for (const auto& c : cases) {
     CAPTURE(c.says);

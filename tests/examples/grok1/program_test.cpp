@@ -150,6 +150,38 @@ TEST_CASE("program.reports_top_probabilities_json_help_inspect_and_plan") {
   CHECK(contains(plan.out, "514 collectives"));
 }
 
+TEST_CASE("program.plans_meshes_of_two_hosts_and_explains_the_best") {
+  const Outcome best = run({"plan", "--best", "--devices", "16", "--batch", "32"});
+  CHECK(best.code == 0);
+  CHECK(best.err.empty());
+  for (const char* fact : {"1x16", "2x8", "4x4", "8x2", "16x1", "prefills fastest", "decodes fastest", "times as long",
+                           "between hosts", "gathered", "stationary"})
+    CHECK_MESSAGE(contains(best.out, fact), fact);
+  const Outcome one = run({"plan", "--best", "--phase", "decode"});
+  CHECK(contains(one.out, "decodes fastest"));
+  CHECK(!contains(one.out, "prefills fastest"));
+  CHECK(!contains(one.out, "\033"));  // no terminal, no colours
+}
+
+TEST_CASE("program.writes_the_plan_as_a_page_whole_or_not_at_all") {
+  const TemporaryFolder folder;
+  const fs::path page = folder / "plan.html";
+  write_file(page, "old");
+  CHECK(run({"plan", "--mesh", "2x4", "--html", page}).code == 0);
+  CHECK(read_file(page).starts_with("<!doctype html>"));
+  CHECK(read_file(page).ends_with("</html>\n"));
+  std::size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(folder / ".")) files += entry.path().extension() == ".html";
+  CHECK(files == 1);
+  CHECK(!fs::exists(page.string() + ".part"));
+  const Outcome bad = run({"plan", "--mesh", "2x4", "--html", folder / "missing" / "plan.html"});
+  CHECK(bad.code == 2);
+  CHECK(contains(bad.err, "cannot be written"));
+  const Outcome taken = run({"plan", "--mesh", "2x4", "--html", folder / "."});  // a folder
+  CHECK(taken.code == 2);
+  CHECK(contains(taken.err, "cannot be written"));
+}
+
 TEST_CASE("program.refuses_bad_arguments_with_one_short_error") {
   const TemporaryFolder folder;
   write_file(folder / "no-utf8", "\xff\xfe");
@@ -168,6 +200,8 @@ TEST_CASE("program.refuses_bad_arguments_with_one_short_error") {
       {{"--prompt-file", folder / "missing"}, "cannot be read"},
       {{""}, "the prompt is empty"},
       {{long_prompt}, "but the context holds 512"},
+      {{"plan", "--mesh", "2x8", "--machine", "h100x8"}, "16 devices are more than machine h100x8 has"},
+      {{"plan", "--prompt", "9000"}, "a prompt of 9000 tokens does not fit into a context of 8192"},
       {{"--checkpoint", folder / "missing", "hi"}, "does not exist"},
       {{"--checkpoint", folder / "empty", "hi"}, "is not a directory"},
       {{"--config", folder / "missing", "hi"}, "missing"},
@@ -175,8 +209,7 @@ TEST_CASE("program.refuses_bad_arguments_with_one_short_error") {
       {{"--tokenizer", folder / "missing", "hi"}, "no such tokenizer"},
       {{"--tokenizer", folder / "no-utf8", "hi"}, "is not a SentencePiece model"},
       {{"--dummy-weights", "full", "hi"}, "of memory for its parameters"},
-      {{"--dummy-weights", "medium", "--mesh", "1x8", "hi"}, "4 key/value heads"},
-      {{"plan", "--mesh", "1x16"}, "8 key/value heads"}};
+      {{"--dummy-weights", "medium", "--mesh", "1x8", "hi"}, "4 key/value heads"}};
   for (const auto& [arguments, expected] : rows) {
     CAPTURE(arguments[0]);
     CAPTURE(expected);
