@@ -15,6 +15,6 @@ auto f(Dry& dev, Tensor<Shape<4, 8>, P<data, model>> x) {
 #ifdef MUST_NOT_COMPILE
   return cumsum<1>(dev, x);
 #else
-  return cumsum_of_shards<1>(dev, x);
+  return cumsum_sharded<1>(dev, x);
 #endif
 }

@@ -13,7 +13,8 @@ using Ids = ShardedTensor<i32, Shape<8>, M, P<>>;
 template <class Spec>
 using Rows = ShardedTensor<f32, Shape<64, 16>, M, Spec>;
 
-auto look_up(Dry& dev, Rows<P<data, None, PartialMax<model>>> largest, Rows<P<data, None, Partial<model>>> sum, Ids ids) {
+auto look_up(Dry& dev, Rows<P<data, None, PartialMax<model>>> largest, Rows<P<data, None, Partial<model>>> sum,
+             Ids ids) {
 #ifdef MUST_NOT_COMPILE
   (void)sum;
   return take(dev, largest, ids);

@@ -15,6 +15,6 @@ auto f(Dry& dev, Tensor<Shape<4, 32>, P<data, model>> x) {
 #ifdef MUST_NOT_COMPILE
   return top_k<1, 2>(dev, x);
 #else
-  return top_k_of_shards<1, 2>(dev, x);
+  return top_k_sharded<1, 2>(dev, x);
 #endif
 }

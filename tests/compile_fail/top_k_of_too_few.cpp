@@ -13,8 +13,8 @@ using Tensor = ShardedTensor<f32, S, M, Spec>;
 
 auto f(Dry& dev, Tensor<Shape<4, 8>, P<data, model>> x) {
 #ifdef MUST_NOT_COMPILE
-  return top_k_of_shards<1, 3>(dev, x);
+  return top_k_sharded<1, 3>(dev, x);
 #else
-  return top_k_of_shards<1, 2>(dev, x);
+  return top_k_sharded<1, 2>(dev, x);
 #endif
 }

@@ -83,5 +83,6 @@ TEST_CASE("run-time extents that differ are errors that name them") {
              b = tensor<X<P<>>>(dev, Extents<S>(3), random(1, 3 * 66));
   CHECK_THROWS_WITH_AS(add(dev, a, b), "[elementwise] operand_shapes_differ: dimension 0 has extents 2 and 3", Error);
   const auto bias = tensor<ShardedTensor<f32, Shape<dyn>, M, P<>, Host>>(dev, Extents<Shape<dyn>>(65), random(1, 65));
-  CHECK_THROWS_WITH_AS(add_bias(dev, a, bias), "[elementwise] operand_shapes_differ: dimension 1 has extents 66 and 65", Error);
+  CHECK_THROWS_WITH_AS(add_bias(dev, a, bias), "[elementwise] operand_shapes_differ: dimension 1 has extents 66 and 65",
+                       Error);
 }

@@ -23,8 +23,8 @@ std::vector<f32> normalised(f64 size) {
   Host dev(2);
   const auto x = random(1, rows * width, size), scale = random(2, width);
   const auto gain = tensor<ShardedTensor<f32, Shape<width>, M, P<>, Host>>(dev, {}, scale);
-  const auto y =
-      elements(rms_norm_sharded<f32>(dev, tensor<ShardedTensor<f32, S, M, Spec, Host>>(dev, Extents<S>(rows), x), gain, eps));
+  const auto y = elements(
+      rms_norm_sharded<f32>(dev, tensor<ShardedTensor<f32, S, M, Spec, Host>>(dev, Extents<S>(rows), x), gain, eps));
 
   std::vector<f64> truth;
   for (index_t r = 0; r < rows; ++r) {

@@ -77,9 +77,9 @@ void check_composition(Composed composed, Plain plain, const Cost& bill) {
   CHECK(dev.traffic().collectives == bill.collectives);
   CHECK(dev.traffic().most_bytes() == bill.bytes);
 }
-constexpr auto top_three_of_shards = [](auto& dev, const auto& x) { return top_k_of_shards<1, 3>(dev, x); };
+constexpr auto top_three_of_shards = [](auto& dev, const auto& x) { return top_k_sharded<1, 3>(dev, x); };
 constexpr auto top_three = [](auto& dev, const auto& x) { return top_k<1, 3>(dev, x); };
-constexpr auto sums_of_shards = [](auto& dev, const auto& x) { return cumsum_of_shards<1>(dev, x); };
+constexpr auto sums_of_shards = [](auto& dev, const auto& x) { return cumsum_sharded<1>(dev, x); };
 constexpr auto sums = [](auto& dev, const auto& x) { return cumsum<1>(dev, x); };
 
 }  // namespace

@@ -96,12 +96,24 @@ TEST_CASE("where no chain of collectives is as short, every device asks exactly 
   CHECK(bytes<P<data, model>, P<None, Axes<data, model>>> <= whole / 8);
 }
 
-TEST_CASE("a finished value does not become pending again, and a sum does not become a maximum") {
+TEST_CASE("a pending sum may move as it is, but does not become a maximum") {
   using Sum = ShardedTensor<f32, Matrix, Grid, P<data, Partial<model>>>;
   CHECK(allowed<Sum, P<data>>);
-  CHECK(allowed<Sum, P<None, data, Partial<model>>>);  // it may move as it is
-  CHECK(!allowed<ShardedTensor<f32, Matrix, Grid, P<data>>, P<data, Partial<model>>>);
+  CHECK(allowed<Sum, P<None, data, Partial<model>>>);
   CHECK(!allowed<Sum, P<data, PartialMax<model>>>);
+}
+
+TEST_CASE("a whole value becomes pending for nothing: one device keeps each element, the others hold zeros") {
+  CHECK(goes_by<P<data>, P<data, Partial<model>>, Pend<model>>);
+  CHECK(goes_by<P<data, model>, P<data, Partial<model>>, Pend<model>>);  // zeros around the own shard
+  CHECK(bytes<P<data, model>, P<data, Partial<model>>> == 0);
+  // The devices over which the sum will be pending share the gathering.
+  CHECK(goes_by<P<data>, P<None, None, Partial<model>>, Slice<model, 1>, AllGather<data, 0>, Pend<model>>);
+  CHECK(bytes<P<data>, P<None, None, Partial<model>>> == whole / 8);
+  Host dev;
+  const auto x = numbered<P<data, model>>(dev);
+  const auto sum = reshard<P<data, None, Partial<model>>>(dev, x);
+  CHECK(io::to_vector(reduce(dev, sum)) == io::to_vector(x));
 }
 
 TEST_CASE("law: there and back is the identity, and a way by a third spec leads to the same values") {

@@ -83,14 +83,13 @@ static_assert(std::same_as<decltype(sort<1>(dev(), B{})), B> &&
               std::same_as<decltype(argsort<1>(dev(), B{})), with_type<B, i32>>);
 static_assert(std::same_as<decltype(top_k<1, 2>(dev(), B{}).values), X<Shape<dyn, 2, 16>, P<data, None, model>>>);
 static_assert(
-    std::same_as<decltype(top_k_of_shards<2, 2>(dev(), B{}).indices), X<Shape<dyn, 8, 2>, P<data, None, None>, i32>>);
-static_assert(std::same_as<decltype(cumsum_of_shards<2>(dev(), B{})), B>);
+    std::same_as<decltype(top_k_sharded<2, 2>(dev(), B{}).indices), X<Shape<dyn, 8, 2>, P<data, None, None>, i32>>);
+static_assert(std::same_as<decltype(cumsum_sharded<2>(dev(), B{})), B>);
 
 // The vocabulary over 4 devices, 131072 logits in f32: the 40 largest cost each device 3 · 40 candidates of 8 bytes,
 // where gathering the logits costs 3/4 of 512 KiB.
 using Logits = X<Shape<1, 131072>, P<None, model>>;
-static_assert(trace([](Dry& d, const Logits& x) { return top_k_of_shards<1, 40>(d, x); }, Logits{}).bytes ==
-              3 * 40 * 8);
+static_assert(trace([](Dry& d, const Logits& x) { return top_k_sharded<1, 40>(d, x); }, Logits{}).bytes == 3 * 40 * 8);
 static_assert(trace([](Dry& d, const Logits& x) { return top_k<1, 40>(d, gather<1>(d, x)); }, Logits{}).bytes ==
               3 * 131072);
 

@@ -182,7 +182,8 @@ inline bool something_is_local(const JaxRow& row) {
   return all;
 }
 
-/// Can a value so sharded be resharded so? Everything may move, but a sum once finished cannot become pending again.
+/// Is this `out_sharding` one that a result so sharded may have? It says where the result goes and which of the sums that
+/// arise stay pending; it makes none.
 inline bool reshardable(const MeshValue& m, const SpecValue& from, const SpecValue& to) {
   const SpecValue f = placement(m, from), t = placement(m, to);
   return (t.partial & ~f.partial) == 0 && (t.partial == 0 || t.kind == f.kind);

@@ -68,7 +68,7 @@ inline std::string bill_text(const StepBill& b) {
 ///   1. permute -> P(model:(1)2, (data, model:(2)2)): 128 B in 1 message
 ///   2. all-gather over model:(1)2: dimension 0 -> P(None, (data, model:(2)2)): 128 B in 1 message
 ///   ...
-///   512 B in all to the busiest device, which lacks 512 B
+///   512 B in all to the busiest device, where some device lacks 512 B
 ///
 /// Axes of which a step moves a part appear in parts: "model:(2)2" is the 2 after the first 2 of `model`.
 template <AnyShape S, AnySpec From, AnySpec To, AnyMesh M, PlanPolicy Policy = FewestBytes, index_t ElementBytes = 4>

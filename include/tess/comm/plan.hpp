@@ -96,18 +96,41 @@ constexpr Plan find_chain(const PlanProblem& p, int candidates_in_parts) {
   return best;
 }
 
-/// The target as it is before values are made pending over the axes `added`: an axis that shards a dimension of the source
-/// still does, as its minor end, where that divides; the elements then need not come together first.
+/// The target as it is before values are made pending over the axes `added`: where that saves bytes, they shard a dimension,
+/// as its minor end. Their devices then share the work of getting there, and put zeros around what they have got. Of the
+/// dimensions the one that lets most of the source stay where it is.
 constexpr SpecValue before_pending(const PlanProblem& p, unsigned added) {
-  SpecValue s = p.target;
-  s.pend(p.target.partial & ~added, p.source.kind);
+  const PlanSizes sizes(p);
+  SpecValue source = p.source, s = p.target;
+  source.pend(0), s.pend(0);
+  const Layout from = layout_of(source);
+  const auto lacks = [&](const SpecValue& t) {
+    const Layout to = layout_of(t);
+    return lacking(sizes, from, sizes.local(from), to, sizes.local(to), t.rank);
+  };
+  const bool sums = (p.source.partial & ~p.target.partial) != 0;  // the smaller the cheaper
+  DimAxes order;                                                  // as in the source, where they stand there
   for (int d = 0; d < s.rank; ++d)
-    for (int i = 0; i < p.source[d].count; ++i) {
-      const int a = p.source[d][i];
+    for (int i = 0; i < source[d].count; ++i)
+      if (added >> source[d][i] & 1u) order.push(source[d][i]);
+  for (int a = 0; a < p.mesh.rank; ++a)
+    if (added >> a & 1u && !(order.mask() >> a & 1u)) order.push(a);
+  for (int i = 0; i < order.count; ++i) {
+    const int a = order[i];
+    SpecValue best = s;
+    index_t least = sums ? -1 : lacks(s);
+    for (int d = 0; d < s.rank; ++d) {
       const index_t extent = p.extents[static_cast<std::size_t>(d)];
       const index_t cuts = extent == dyn ? std::lcm(parts(p.mesh, p.source[d]), parts(p.mesh, p.target[d])) : extent;
-      if (added >> a & 1u && cuts % (parts(p.mesh, s[d]) * p.mesh.size(a)) == 0) s[d].push(a);
+      if (cuts % (parts(p.mesh, s[d]) * p.mesh.size(a)) != 0) continue;
+      SpecValue t = s;
+      t[d].push(a);
+      const index_t n = lacks(t);
+      if (least < 0 || n < least) best = t, least = n;
     }
+    s = best;
+  }
+  s.pend(p.target.partial & ~added, p.source.kind);
   return s;
 }
 constexpr void append_pending(Plan& plan, const PlanProblem& p, unsigned added) {

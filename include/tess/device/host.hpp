@@ -98,7 +98,9 @@ class Host : public host::WeightVerbs<Host>,
 
   template <class F, AnyTensor Y, AnyTensor... X>
   void map(F f, Y& y, const X&... x) {
-    if constexpr (!(host::computed_in_f32<typename X::value_type> && ...)) return this->map_broadcast(f, y, x...);
+    if constexpr (!(host::computed_in_f32<typename Y::value_type> && ... &&
+                    host::computed_in_f32<typename X::value_type>))
+      return this->map_broadcast(f, y, x...);
     else
       each_shard<Y>([&](index_t r) {
         pool_->for_range(y.local_extents().size(), elementwise_grain,

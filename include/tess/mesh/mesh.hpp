@@ -109,8 +109,8 @@ struct Mesh {
   static constexpr bool has = run_of<Name>.count > 0;
   /// Whether the axis exists at all, divided there or not.
   template <class Name>
-  static constexpr bool has_axis =
-      detail::index_of<typename detail::wanted_part<Name>::name, typename A::name...>() >= 0;
+  static constexpr bool has_axis = detail::index_of<typename detail::wanted_part<Name>::name, typename A::name...>() >=
+                                   0;
   /// First position of an axis by name; -1 when the mesh has no such axis.
   template <class Name>
   static constexpr int axis_index = run_of<Name>.first;

@@ -10,7 +10,12 @@ namespace tess {
 /// The dimensions of one tensor, a letter each: `Labels<'b', 't', 'k'>`.
 template <char... C>
 struct Labels {
-  static constexpr rules::DimLabels value = {static_cast<int>(sizeof...(C)), {C...}};
+  static_assert(sizeof...(C) <= max_rank, "[einsum] a tensor has at most tess::max_rank dimensions");
+  static constexpr rules::DimLabels value = [] {
+    rules::DimLabels all;
+    (all.push(C), ...);
+    return all;
+  }();
 };
 
 /// For dot_general: dimensions by number, of the left operand and of the right one.
@@ -36,7 +41,7 @@ struct dimension_numbers_do_not_fit_the_operands {
   static_assert(
       detail::always_false<Contracted>,
       "[dot_general] Contract and Batch pair as many dimensions of the left operand with dimensions of the right "
-      "one; each exists, and stands once");
+      "one; each exists, and stands once; and the result has at most tess::max_rank dimensions");
   static constexpr bool ok = true;
 };
 template <class Lhs, class LhsDim, class Rhs, class RhsDim>
@@ -119,7 +124,8 @@ template <class X, class W, class Contracted, class Batched>
 struct DotGeneral;
 template <class X, class W, int... LC, int... RC, int... LB, int... RB>
 struct DotGeneral<X, W, Contract<Dims<LC...>, Dims<RC...>>, Batch<Dims<LB...>, Dims<RB...>>> {
-  static constexpr bool fits = sizeof...(LC) == sizeof...(RC) && sizeof...(LB) == sizeof...(RB) &&
+  static constexpr int rank = X::rank + W::rank - static_cast<int>(sizeof...(LC) + sizeof...(RC) + sizeof...(LB));
+  static constexpr bool fits = sizeof...(LC) == sizeof...(RC) && sizeof...(LB) == sizeof...(RB) && rank <= max_rank &&
                                distinct_dims<X::rank, LB..., LC...>() && distinct_dims<W::rank, RB..., RC...>();
   static constexpr ThreeLabels all = [] {
     if constexpr (fits)

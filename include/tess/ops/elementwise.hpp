@@ -15,6 +15,13 @@ struct cast_of_a_pending_sum {
       "sum: reduce() it first");
   static constexpr bool ok = true;
 };
+template <class Number, class Element>
+struct fraction_beside_integers {
+  static_assert(detail::always_false<Number>,
+                "[elementwise] the result has the tensor's element type, in which the number would lose its fraction: "
+                "cast<f32> the tensor, or give an integer");
+  static constexpr bool ok = true;
+};
 template <class Spec, class Dim>
 struct rows_are_not_whole {
   static_assert(detail::always_false<Spec>,
@@ -50,7 +57,19 @@ template <class T>
 using Beside = std::conditional_t<std::is_same_v<T, bf16>, f32, T>;
 template <class T, class C>
 constexpr Beside<T> beside(C c) {
+  static_assert(holds_or<!(std::is_integral_v<T> && std::is_floating_point_v<C>), fraction_beside_integers<C, T>>::ok);
   return static_cast<Beside<T>>(c);
+}
+/// F of elements T and B with results in T: integers lose the fractions of B, and those of a quotient.
+template <class F, class T, class B>
+inline constexpr bool cuts_off = std::is_integral_v<T> && (!std::is_integral_v<B> || std::is_same_v<F, fn::Divide> ||
+                                                           std::is_same_v<F, fn::Over<Beside<T>>>);
+template <class F, class T, class B>
+using in_type_of_first = std::conditional_t<cuts_off<F, T, B>, fn::CutOff<F>, F>;
+template <class F, class D, class A, class B>
+constexpr auto map_two(D& dev, const A& a, const B& b) {
+  using T = typename A::value_type;
+  return map<T>(dev, in_type_of_first<F, T, typename B::value_type>{}, a, b);
 }
 }  // namespace detail
 
@@ -59,19 +78,19 @@ constexpr Beside<T> beside(C c) {
 
 template <class D, AnyTensor A, AnyTensor B>
 constexpr auto add(D& dev, const A& a, const B& b) {
-  return map<typename A::value_type>(dev, fn::Add{}, a, b);
+  return detail::map_two<fn::Add>(dev, a, b);
 }
 template <class D, AnyTensor A, AnyTensor B>
 constexpr auto sub(D& dev, const A& a, const B& b) {
-  return map<typename A::value_type>(dev, fn::Subtract{}, a, b);
+  return detail::map_two<fn::Subtract>(dev, a, b);
 }
 template <class D, AnyTensor A, AnyTensor B>
 constexpr auto mul(D& dev, const A& a, const B& b) {
-  return map<typename A::value_type>(dev, fn::Multiply{}, a, b);
+  return detail::map_two<fn::Multiply>(dev, a, b);
 }
 template <class D, AnyTensor A, AnyTensor B>
 constexpr auto div(D& dev, const A& a, const B& b) {
-  return map<typename A::value_type>(dev, fn::Divide{}, a, b);
+  return detail::map_two<fn::Divide>(dev, a, b);
 }
 template <class D, AnyTensor A, AnyTensor B>
 constexpr auto maximum(D& dev, const A& a, const B& b) {
@@ -88,6 +107,10 @@ constexpr auto add(D& dev, const X& x, C c) {
   return map<T>(dev, fn::Plus<detail::Beside<T>>{detail::beside<T>(c)}, x);
 }
 template <class D, AnyTensor X, detail::Number C>
+constexpr auto sub(D& dev, const X& x, C c) {
+  return add(dev, x, -detail::beside<typename X::value_type>(c));
+}
+template <class D, AnyTensor X, detail::Number C>
 constexpr auto mul(D& dev, const X& x, C c) {
   using T = typename X::value_type;
   return map<T>(dev, fn::Times<detail::Beside<T>>{detail::beside<T>(c)}, x);
@@ -95,7 +118,7 @@ constexpr auto mul(D& dev, const X& x, C c) {
 template <class D, AnyTensor X, detail::Number C>
 constexpr auto div(D& dev, const X& x, C c) {
   using T = typename X::value_type;
-  return map<T>(dev, fn::Over<detail::Beside<T>>{detail::beside<T>(c)}, x);
+  return map<T>(dev, detail::in_type_of_first<fn::Over<detail::Beside<T>>, T, T>{{detail::beside<T>(c)}}, x);
 }
 
 /// -x. Of a pending maximum, a pending minimum.
@@ -105,11 +128,11 @@ constexpr auto neg(D& dev, const X& x) {
 }
 template <class D, AnyTensor X>
 constexpr auto exp(D& dev, const X& x) {
-  return map<typename X::value_type>(dev, fn::Exp{}, x);
+  return map<real<typename X::value_type>>(dev, fn::Exp{}, x);
 }
 template <class D, AnyTensor X>
 constexpr auto tanh(D& dev, const X& x) {
-  return map<typename X::value_type>(dev, fn::Tanh{}, x);
+  return map<real<typename X::value_type>>(dev, fn::Tanh{}, x);
 }
 /// x, but no less than `low` and no more than `high`.
 template <class D, AnyTensor X, detail::Number Low, detail::Number High>

@@ -39,11 +39,21 @@ struct Multiply {
     return a * b;
   }
 };
+/// a / b; of integers cut off towards zero, where a / 0 is -1 and no quotient overflows, as XLA has it.
+template <class A, class B>
+constexpr auto quotient(A a, B b) {
+  if constexpr (std::is_integral_v<A> && std::is_integral_v<B>) {
+    const std::int64_t n = a, d = b;
+    return static_cast<std::common_type_t<A, B>>(d == 0 ? -1 : n / d);
+  } else {
+    return a / b;
+  }
+}
 struct Divide {
   static constexpr rules::Algebra algebra{.alone = 0b01};
   template <class A, class B>
   constexpr auto operator()(A a, B b) const {
-    return a / b;
+    return quotient(a, b);
   }
 };
 struct Maximum {
@@ -111,8 +121,17 @@ struct Over {
   static constexpr rules::Algebra algebra{.alone = 0b1};
   template <class T>
   constexpr auto operator()(T x) const {
-    return x / c;
+    return quotient(x, c);
   }
+};
+/// F with its results cut off to integers: what is cut off the parts of a sum is not what is cut off the sum.
+template <class F>
+struct CutOff : F {
+  static constexpr rules::Algebra algebra = [] {
+    rules::Algebra a = F::algebra;
+    a.together = a.alone = 0;
+    return a;
+  }();
 };
 /// x + c: of a pending sum every device would add c.
 template <class C>

@@ -1,6 +1,8 @@
 // pad, pad_to_multiple: elements added around, between, or cut off; always said, never silent.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <algorithm>
+
 #include "../core/error.hpp"
 #include "along.hpp"
 
@@ -63,14 +65,12 @@ constexpr void copy_padded(D& dev, Y& y, const X& x, int dim, const rules::Paddi
     const index_t held = x.local_extent(dim), mine = y.local_extent(dim), step = pad.interior + 1;
     const index_t p = shard_of<X>(dim, device),
                   begin = pad.low + p * held * step - p * mine;  // of element 0, in y's shard
-    index_t first = 0, last = held - 1;
-    while (first <= last && begin + first * step < 0) ++first;
-    while (first <= last && begin + last * step >= mine) --last;
+    const auto [first, last] = rules::inside(begin, held, step, mine);
     StridedCopy b;
     b.from = first * local_stride(x, dim);
     b.to = (begin + first * step) * local_stride(y, dim);
     for (int d = 0; d < X::rank; ++d)
-      b.push(d == dim ? last - first + 1 : x.local_extent(d), local_stride(x, d),
+      b.push(d == dim ? std::max<index_t>(last - first + 1, 0) : x.local_extent(d), local_stride(x, d),
              local_stride(y, d) * (d == dim ? step : 1));
     return b;
   };

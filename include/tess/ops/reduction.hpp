@@ -1,6 +1,8 @@
 // Reductions of the lines of a tensor: over a sharded dimension, what adds up, or is the largest, stays pending.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <concepts>
+
 #include "../sharding/rules/reduction.hpp"
 #include "lines.hpp"
 #include "map.hpp"
@@ -118,60 +120,60 @@ constexpr auto reduce_lines(D& dev, Line f, const X& x) {
 // Sums are taken in f64, and rounded once on every device.
 
 /// P<a, b> -> P<a, Partial<b>> over dimension 1. Pending sums may be summed further.
-template <int... Dim, class D, AnyTensor X, class... Keep>
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto sum(D& dev, const X& x, Keep...) {
   using T = typename X::value_type;
   return reduce_lines<T, rules::Fold::sum, (sizeof...(Keep) > 0), Dim...>(dev, lines::Sum<T>{}, x);
 }
-/// The sum over the extent of the whole line: pending as a sum is.
-template <int... Dim, class D, AnyTensor X, class... Keep>
+/// The sum over the extent of the whole line: pending as a sum is. Of integers f32, as of `var` and `logsumexp`.
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto mean(D& dev, const X& x, Keep...) {
-  using T = typename X::value_type;
+  using T = real<typename X::value_type>;
   return reduce_lines<T, rules::Fold::sum, (sizeof...(Keep) > 0), Dim...>(
       dev, lines::Mean{static_cast<f64>(detail::line_length<X, Dim...>(x))}, x);
 }
 /// P<a, b> -> P<a, PartialMax<b>>, and PartialMin.
-template <int... Dim, class D, AnyTensor X, class... Keep>
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto max(D& dev, const X& x, Keep...) {
   using T = typename X::value_type;
   return reduce_lines<T, rules::Fold::max, (sizeof...(Keep) > 0), Dim...>(dev, lines::Max<T>{}, x);
 }
-template <int... Dim, class D, AnyTensor X, class... Keep>
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto min(D& dev, const X& x, Keep...) {
   using T = typename X::value_type;
   return reduce_lines<T, rules::Fold::min, (sizeof...(Keep) > 0), Dim...>(dev, lines::Min<T>{}, x);
 }
 /// Is some element, are all elements of the line true? In x's type: of bool or 0 and 1 a maximum, a minimum.
-template <int... Dim, class D, AnyTensor X, class... Keep>
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto any(D& dev, const X& x, Keep... keep) {
   return max<Dim...>(dev, x, keep...);
 }
-template <int... Dim, class D, AnyTensor X, class... Keep>
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto all(D& dev, const X& x, Keep... keep) {
   return min<Dim...>(dev, x, keep...);
 }
 
 // Of whole lines only: the dimension must not be sharded.
 
-template <int... Dim, class D, AnyTensor X, class... Keep>
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto prod(D& dev, const X& x, Keep...) {
   using T = typename X::value_type;
   return reduce_lines<T, rules::Fold::whole, (sizeof...(Keep) > 0), Dim...>(dev, lines::Product<T>{}, x);
 }
 /// The mean of (x - mean x)². Source: Welford 1962, one pass in f64.
-template <int... Dim, class D, AnyTensor X, class... Keep>
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto var(D& dev, const X& x, Keep...) {
-  return reduce_lines<typename X::value_type, rules::Fold::whole, (sizeof...(Keep) > 0), Dim...>(dev, lines::Variance{},
-                                                                                                 x);
+  return reduce_lines<real<typename X::value_type>, rules::Fold::whole, (sizeof...(Keep) > 0), Dim...>(
+      dev, lines::Variance{}, x);
 }
 /// log Σ e^x, without overflow.
-template <int... Dim, class D, AnyTensor X, class... Keep>
+template <int... Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto logsumexp(D& dev, const X& x, Keep...) {
-  return reduce_lines<typename X::value_type, rules::Fold::whole, (sizeof...(Keep) > 0), Dim...>(dev,
-                                                                                                 lines::LogSumExp{}, x);
+  return reduce_lines<real<typename X::value_type>, rules::Fold::whole, (sizeof...(Keep) > 0), Dim...>(
+      dev, lines::LogSumExp{}, x);
 }
 /// i32: where the largest element of a line stands; the first of equal ones, and the first NaN before all.
-template <int Dim, class D, AnyTensor X, class... Keep>
+template <int Dim, class D, AnyTensor X, std::same_as<KeepDims>... Keep>
 constexpr auto argmax(D& dev, const X& x, Keep...) {
   return reduce_lines<i32, rules::Fold::whole, (sizeof...(Keep) > 0), Dim>(dev, lines::ArgMax{}, x);
 }

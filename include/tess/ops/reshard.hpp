@@ -1,4 +1,4 @@
-// reshard, reduce, gather: the only verbs that move bytes between devices.
+// reshard, reduce, gather: the verbs that move tensors between devices.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "../comm/plan.hpp"
@@ -59,8 +59,9 @@ constexpr auto run_plan(D& dev, const X& x) {
 }  // namespace detail
 
 /// The same values under another spec. Any spec to any other, except that what stays pending keeps its kind. A whole
-/// value becomes Partial for nothing: one device keeps each element, the others hold zeros. The steps are `reshard_plan<shape, from, to, mesh, policy>`, known to the compiler; when
-/// nothing moves, no byte is copied. By default the plan that moves fewest bytes (comm/links.hpp has the policies).
+/// value becomes Partial for nothing: one device keeps each element, the others hold what changes nothing. The steps are
+/// `reshard_plan<shape, from, to, mesh, policy>`, known to the compiler; when nothing moves, no byte is copied. By default
+/// the plan that moves fewest bytes (comm/links.hpp has the policies).
 /// (JAX: jax.reshard; Grok-1's model.py: with_sharding_constraint, which moves data too.)
 template <AnySpec To, PlanPolicy Policy = FewestBytes, class D, AnyTensor X>
 constexpr auto reshard(D& dev, const X& x) {

@@ -202,7 +202,7 @@ template <class... Spec, class... B>
 struct promises<Out<Spec...>, Carry<B...>> {
   template <int... I>
   static constexpr auto each(std::integer_sequence<int, I...>)
-      -> first_broken<typename decltype(out_fact_of<I, B, Spec>())::type...>;
+      -> first_broken<typename decltype(out_fact_of<I, nth_t<I, B...>, nth_t<I, Spec...>>())::type...>;
   static constexpr auto judge() {
     if constexpr (sizeof...(Spec) != sizeof...(B) && !any_refused<B...>)
       return std::type_identity<

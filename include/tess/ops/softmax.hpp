@@ -11,20 +11,29 @@ namespace fn {
 struct ExpOfDifference {
   template <class T>
   f32 operator()(T x, T largest) const {
-    return math::Exp::apply(static_cast<f32>(x - largest));
+    using Wide = std::conditional_t<std::is_integral_v<T>, f64, T>;  // the difference of two integers may be none
+    return math::Exp::apply(static_cast<f32>(static_cast<Wide>(x) - static_cast<Wide>(largest)));
+  }
+};
+/// The same, and 1 for the largest itself, also if that is infinite: a term of log Σ e^x.
+struct Term {
+  template <class T>
+  f32 operator()(T x, T largest) const {
+    return x == largest ? 1.0f : ExpOfDifference{}(x, largest);
   }
 };
 struct SquareOfDifference {
-  template <class T>
-  constexpr T operator()(T x, T mean) const {
-    return (x - mean) * (x - mean);
+  template <class T, class M>
+  constexpr M operator()(T x, M mean) const {
+    const M off = static_cast<M>(x) - mean;
+    return off * off;
   }
 };
 /// largest + log Σ e^(x - largest)
 struct AddLog {
   template <class T>
-  T operator()(T largest, f32 sum) const {
-    return largest + static_cast<T>(std::log(sum));
+  real<T> operator()(T largest, f32 sum) const {
+    return static_cast<real<T>>(largest) + static_cast<real<T>>(std::log(sum));
   }
 };
 /// The place of x where it is the largest, or NaN; elsewhere a place behind all others.
@@ -96,7 +105,7 @@ constexpr auto logsumexp_sharded(D& dev, const X& x) {
   static_assert(detail::spread_fact<X, Dim>::ok);
   if constexpr (detail::Spread<X, Dim>) {
     const auto largest = reduce(dev, max<Dim>(dev, x, keep_dims));
-    const auto total = reduce(dev, sum<Dim>(dev, map<f32>(dev, fn::ExpOfDifference{}, x, largest), keep_dims));
+    const auto total = reduce(dev, sum<Dim>(dev, map<f32>(dev, fn::Term{}, x, largest), keep_dims));
     return sum<Dim>(dev, map<f32>(dev, fn::AddLog{}, largest, total));  // of lines of one
   } else {
     return reduced_type<X>{};

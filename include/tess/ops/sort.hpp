@@ -207,7 +207,7 @@ constexpr auto top_k(D& dev, const X& x) {
 /// values and K indices of each of n devices, instead of N), and the K best of them are the result, Dim whole. Two
 /// all-gathers: K · (n - 1) elements and as many i32 a line.
 template <int Dim, int K, class D, AnyTensor X>
-constexpr auto top_k_of_shards(D& dev, const X& x) {
+constexpr auto top_k_sharded(D& dev, const X& x) {
   static_assert(detail::dim_error<operations::top_k, X, Dim>::ok);
   if constexpr (!detail::has_dim<X>(Dim)) {
     return TopK<X, with_type<X, i32>>{};
@@ -250,7 +250,7 @@ struct totals_plan {
 /// cumsum along a sharded dimension, which stays sharded, as a composition: the totals of the shards are gathered, one
 /// element a device and line, and every device adds those before it. One all-gather of n - 1 elements a line.
 template <int Dim, class D, AnyTensor X>
-constexpr auto cumsum_of_shards(D& dev, const X& x) {
+constexpr auto cumsum_sharded(D& dev, const X& x) {
   static_assert(detail::dim_error<operations::cumsum, X, Dim>::ok);
   if constexpr (!detail::has_dim<X>(Dim)) {
     return x;

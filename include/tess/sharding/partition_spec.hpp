@@ -1,4 +1,4 @@
-// P, the PartitionSpec: for each dimension the mesh axes that shard it, and the axes over which a sum is still pending.
+// P, the PartitionSpec: for each dimension the mesh axes that shard it, and the axes over which a value is pending.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <type_traits>

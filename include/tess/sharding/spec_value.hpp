@@ -212,7 +212,8 @@ using run_name = typename M::template axis_name<runs_of<M, Holder>[I].first, run
 template <template <class...> class Wrap, class M, class Holder, int... I>
 auto wrap_run_names(std::integer_sequence<int, I...>) -> Wrap<run_name<M, Holder, I>...>;
 template <template <class...> class Wrap, class M, class Holder>
-using wrap_names = decltype(wrap_run_names<Wrap, M, Holder>(std::make_integer_sequence<int, runs_of<M, Holder>.count>{}));
+using wrap_names =
+    decltype(wrap_run_names<Wrap, M, Holder>(std::make_integer_sequence<int, runs_of<M, Holder>.count>{}));
 template <class... N>
 struct dim_names {
   using type = Axes<N...>;
@@ -286,7 +287,7 @@ constexpr SpecValue placement(const MeshValue& m, SpecValue s) {
 
 /// Do two specs put the same elements on the same devices? (Axes of size 1 do not matter here; in typing they do.)
 template <AnySpec A, AnySpec B, AnyMesh M, int Rank>
-inline constexpr bool same_placement =
-    placement(mesh_value<M>, spec_value<A, M, Rank>) == placement(mesh_value<M>, spec_value<B, M, Rank>);
+inline constexpr bool same_placement = placement(mesh_value<M>, spec_value<A, M, Rank>) ==
+                                       placement(mesh_value<M>, spec_value<B, M, Rank>);
 
 }  // namespace tess

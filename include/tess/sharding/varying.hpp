@@ -158,7 +158,7 @@ enum class Move : unsigned char {
   slice,        // own_part: equal -> varying, no bytes
   vary,         // pvary: anything but pending -> varying, no bytes
   reduce_cast,  // preduced: invariant -> reduced, no bytes
-  pend,         // vary_unreduced: varying -> pending, no bytes
+  pend,         // ppartial: varying -> pending, no bytes
 };
 enum class Becomes : unsigned char { varying, invariant, reduced, pending };
 

@@ -71,6 +71,10 @@ inline constexpr bool is_table = false;
 template <class T>
 inline constexpr bool is_table<table<T>> = true;
 
+/// What functions that leave the integers give: f32 of integers and truth values, else T.
+template <class T>
+using real = std::conditional_t<std::is_integral_v<T>, f32, T>;
+
 /// The type of the numbers: `packed<T>` and `table<T>` hold T.
 template <class T>
 struct unpacked {

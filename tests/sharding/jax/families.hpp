@@ -17,7 +17,7 @@ struct Family {
 
 inline constexpr Family families[] = {
     {"contraction", contraction}, {"elementwise", elementwise}, {"reduction", reduction},
-    {"gather", gather},           {"structure", structure}, {"resharding", resharding},
+    {"gather", gather},           {"structure", structure},     {"resharding", resharding},
 };
 
 /// What the library answers, whichever family it is.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../../comm/movement.hpp"
+#include "../../tensor/dtype.hpp"
 #include "thread_pool.hpp"
 
 namespace tess::host {
@@ -61,10 +62,10 @@ template <class T>
 void combine(Reduction kind, T* to, const T* from, index_t n) {
   if (kind == Reduction::sum)
     for (index_t i = 0; i < n; ++i) to[i] = T(to[i] + from[i]);
-  else if (kind == Reduction::max)
-    for (index_t i = 0; i < n; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
+  else if (kind == Reduction::max)  // NaN wins, as in lines::Max
+    for (index_t i = 0; i < n; ++i) to[i] = to[i] < from[i] || from[i] != from[i] ? from[i] : to[i];
   else
-    for (index_t i = 0; i < n; ++i) to[i] = from[i] < to[i] ? from[i] : to[i];
+    for (index_t i = 0; i < n; ++i) to[i] = from[i] < to[i] || from[i] != from[i] ? from[i] : to[i];
 }
 
 /// The devices with which `device` reduces, in the order of their coordinates over the axes, the first one major.

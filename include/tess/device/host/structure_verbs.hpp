@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
+#include <memory>
 #include <tuple>
-#include <vector>
 
 #include "../../sharding/device_slice.hpp"
 #include "../../sharding/sharded_tensor.hpp"
@@ -20,15 +20,15 @@ struct Lines {
   T* data = nullptr;
   index_t count = 0, stride = 1, first = 0;
   bool written = false;
-  std::vector<std::remove_const_t<T>> buffer{};  // of one thread; empty where lines are contiguous
+  std::unique_ptr<std::remove_const_t<T>[]> buffer {};  // of one thread; none where lines are contiguous
 
   index_t offset(index_t line) const { return line / stride * stride * count + line % stride; }
   Line<T> open(index_t line) {
     if (stride == 1) return {data + offset(line), count, first};
-    buffer.resize(static_cast<std::size_t>(count));
+    if (!buffer) buffer = std::make_unique<std::remove_const_t<T>[]>(static_cast<std::size_t>(count));
     if (!written)
       for (index_t i = 0; i < count; ++i) buffer[static_cast<std::size_t>(i)] = data[offset(line) + i * stride];
-    return {buffer.data(), count, first};
+    return {buffer.get(), count, first};
   }
   void close(index_t line) {
     if constexpr (!std::is_const_v<T>)

@@ -200,6 +200,22 @@ struct Forever {
 };
 template <class N>
 concept Bound = AnyBlock<N> || std::is_integral_v<N>;
+/// Bounds that are blocks are integer scalars.
+template <class First, class Last>
+constexpr auto bounds_fact_of() {
+  if constexpr (AnyBlock<First>) {
+    if constexpr (!holds<integer_fact<First>>) return std::type_identity<integer_fact<First>>{};
+    else if constexpr (AnyBlock<Last>) return std::type_identity<integer_fact<Last>>{};
+    else return std::type_identity<nothing_wrong>{};
+  } else if constexpr (AnyBlock<Last>) {
+    return std::type_identity<integer_fact<Last>>{};
+  } else {
+    return std::type_identity<nothing_wrong>{};
+  }
+}
+template <class First, class Last>
+using bounds_fact = typename decltype(bounds_fact_of<First, Last>())::type;
+
 }  // namespace blocks
 
 /// body(i, carry...) for i = first ... last - 1; i is a scalar i32 block. Between two numbers the bill is known, whatever
@@ -208,6 +224,9 @@ template <blocks::Bound First, blocks::Bound Last, class Body, AnyBlock... X>
 constexpr auto fori_loop(const First& first, const Last& last, Body body, const X&... start) {
   if constexpr (blocks::any_refused<X..., First, Last>) {
     return Refused<typename blocks::first_refusal<X..., First, Last>::type>{};
+  } else if constexpr (!blocks::holds<blocks::bounds_fact<First, Last>>) {
+    (void)sizeof(blocks::reported<blocks::bounds_fact<First, Last>, X...>);
+    return Refused<blocks::bounds_fact<First, Last>>{};
   } else if constexpr (AnyBlock<First> || AnyBlock<Last>) {
     const auto& like = std::get<0>(std::tie(start...));
     return blocks::without_counter(while_loop(blocks::BelowBound{}, blocks::CountedBody<Body>{body},

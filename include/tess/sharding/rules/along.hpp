@@ -79,16 +79,23 @@ struct Padding {
   constexpr bool none() const { return low == 0 && high == 0 && interior == 0; }
   constexpr index_t extent(index_t n) const { return low + high + n + (n > 0 ? (n - 1) * interior : 0); }
 };
+/// Of `held` elements, the first at `at` and `step` apart, the first and the last inside [0, room).
+struct Inside {
+  index_t first = 0, last = -1;
+};
+constexpr Inside inside(index_t at, index_t held, index_t step, index_t room) {
+  const index_t first = at < 0 ? (step - 1 - at) / step : 0, last = room > at ? (room - 1 - at) / step : -1;
+  return {first, last < held ? last : held - 1};
+}
 /// Does every shard get its own elements and padding only? So one before and one behind of two shards of 1.
 constexpr bool padding_keeps_shards(index_t shards, index_t n, const Padding& pad) {
   const index_t all = pad.extent(n), mine = all / shards, held = n / shards, step = pad.interior + 1;
   if (all <= 0 || all % shards != 0) return false;
   for (index_t p = 0; p < shards; ++p) {
-    index_t first = p * held, last = first + held - 1;
-    while (first <= last && pad.low + first * step < 0) ++first;
-    while (first <= last && pad.low + last * step >= all) --last;
-    if (first > last) continue;
-    if (pad.low + first * step < p * mine || pad.low + last * step >= (p + 1) * mine) return false;
+    const index_t at = pad.low + p * held * step;  // of the shard's element 0
+    const Inside kept = inside(at, held, step, all);
+    if (kept.first > kept.last) continue;
+    if (at + kept.first * step < p * mine || at + kept.last * step >= (p + 1) * mine) return false;
   }
   return true;
 }
