@@ -8,22 +8,13 @@
 
 #include "sharding/jax/elementwise.hpp"
 #include "sharding/jax/reduction.hpp"
+#include "sharding/jax/types.hpp"
 
 using namespace tess;
 using namespace support::jax;
 
 namespace {
 
-struct data;
-struct model;
-using M = Mesh<Axis<data, 2>, Axis<model, 2>>;
-const std::vector<std::string> names = {"data", "model"};
-
-template <class... S>
-struct Specs {};
-using Rank1 = Specs<P<>, P<data>, P<model>, P<Axes<data, model>>, P<Axes<model, data>>>;
-using Rank2 = Specs<P<>, P<data>, P<model>, P<Axes<data, model>>, P<Axes<model, data>>, P<None, data>, P<None, model>,
-                    P<None, Axes<data, model>>, P<None, Axes<model, data>>, P<data, model>, P<model, data>>;
 using Marked =
     Specs<P<>, P<Partial<data>>, P<Partial<model>>, P<Partial<data, model>>, P<Reduced<data>>, P<Reduced<model>>,
           P<Reduced<data, model>>, P<Partial<data>, Reduced<model>>, P<Partial<model>, Reduced<data>>, P<data>,

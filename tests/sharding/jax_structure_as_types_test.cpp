@@ -11,6 +11,7 @@
 #include <tess/ops/transpose.hpp>
 
 #include "sharding/jax/structure.hpp"
+#include "sharding/jax/types.hpp"
 #include "support/summary.hpp"
 
 using namespace tess;
@@ -18,15 +19,6 @@ using namespace support::jax;
 
 namespace {
 
-struct data;
-struct model;
-using M = Mesh<Axis<data, 2>, Axis<model, 2>>;
-const std::vector<std::string> names = {"data", "model"};
-
-template <class... S>
-struct Specs {};
-using Rank2 = Specs<P<>, P<data>, P<model>, P<Axes<data, model>>, P<Axes<model, data>>, P<None, data>, P<None, model>,
-                    P<None, Axes<data, model>>, P<None, Axes<model, data>>, P<data, model>, P<model, data>>;
 template <class S, class Spec>
 using T = ShardedTensor<f32, S, M, Spec>;
 

@@ -70,10 +70,6 @@ constexpr bool search_plan(const PlanProblem& p, Refinement refinement, int cand
   return search.is_tight(plan.cost);
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// The cheapest plan over whole axes. Where it is not as cheap as can be, parts of axes are tried too; there are many ways
 /// to move those, and the compiler's patience is bounded: after so many candidates the best plan so far is taken.
 template <int Capacity>
