@@ -1,4 +1,4 @@
-// Engine: the model behind one interface, for a mesh that is chosen at run time among those compiled.
+// What the program asks of a mesh, and the table of those it was built for.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <filesystem>
@@ -8,12 +8,16 @@
 #include <vector>
 
 #include <tess/device/timeline.hpp>
+#include <tess/generate/engine.hpp>
 #include <tess/sharding/spec_value.hpp>
 
 #include "config.hpp"
-#include "request.hpp"
 
 namespace grok1 {
+
+namespace generate = tess::generate;
+using generate::Engine;
+using tess::i32;
 
 /// What to load, and for how much.
 struct EngineOptions {
@@ -23,17 +27,6 @@ struct EngineOptions {
   index_t slots = 1;
   index_t capacity = 0;  // tokens of each slot; 0: config.sequence_len
   std::function<void(index_t done, index_t all)> progress;
-};
-
-class Engine {
- public:
-  virtual ~Engine() = default;
-  /// Throws Error, before anything is computed, when a prompt is empty or leaves no room in the context.
-  virtual void check(std::span<const Request> requests) const = 0;
-  virtual std::vector<Generated> generate(std::span<const Request> requests, const OnToken& on_token) = 0;
-  virtual const Timing& timing() const = 0;
-  virtual int threads() const = 0;
-  virtual index_t received_bytes() const = 0;  // by the busiest device of the simulated mesh, so far
 };
 
 /// What a plan is made for.

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -13,14 +12,14 @@
 #include <iterator>
 #include <new>
 #include <optional>
-#include <sstream>
 
+#include "../program/load_progress.hpp"
+#include "../program/sentencepiece.hpp"
 #include "engine.hpp"
 #include "model_files.hpp"
 #include "options.hpp"
 #include "plan.hpp"
 #include "reports.hpp"
-#include "tokenizer.hpp"
 
 namespace grok1 {
 namespace {
@@ -56,25 +55,6 @@ std::vector<std::string> read_prompts(const Options& o) {
   return prompts;
 }
 
-/// Shows how far loading is, where somebody is looking.
-class LoadProgress {
- public:
-  ~LoadProgress() { clear(); }
-  void operator()(index_t done, index_t all) {
-    if (!shown_ || (done % 16 != 0 && done != all && all > 64)) return;
-    fmt::print(stderr, "\rloading: {} of {} parameters", done, all);
-    std::fflush(stderr);
-    dirty_ = true;
-  }
-  void clear() {
-    if (dirty_) fmt::print(stderr, "\r\033[K");
-    dirty_ = false;
-  }
-
- private:
-  bool shown_ = isatty(STDERR_FILENO) != 0, dirty_ = false;
-};
-
 /// Weights are kept in memory; a clear word before the machine starts to swap.
 void check_memory(const ModelFiles& files, const MeshEntry& mesh) {
   double need = 0;
@@ -91,11 +71,12 @@ class Session {
   Session(const Options& o, std::size_t rows)
       : options_(o), style_(style_of(o)), files_(find_model(o, GROK1_DIRECTORY "/tiny")) {
     const MeshEntry& mesh = find_mesh(o.mesh);
-    if (!files_.tokenizer.empty()) tokenizer_.emplace(Tokenizer::load(files_.tokenizer, files_.config.vocab_size));
+    if (!files_.tokenizer.empty())
+      tokenizer_.emplace(program::SentencePiece::load(files_.tokenizer, files_.config.vocab_size));
     else if (o.dummy_weights == DummyWeights::none && !files_.token_ids)
       tess::fail("no tokenizer.model beside ", files_.checkpoint.string(), "\nName the checkpoint's with --tokenizer");
     check_memory(files_, mesh);
-    LoadProgress progress;
+    program::LoadProgress progress;
     const auto start = std::chrono::steady_clock::now();
     engine_ = mesh.make_engine({.config = files_.config,
                                 .checkpoint = files_.checkpoint,
@@ -110,21 +91,23 @@ class Session {
   }
 
   void generate(const std::vector<std::string>& prompts) {
-    std::vector<Request> requests;
+    std::vector<i32> eos;
+    if (!options_.ignore_eos) eos.push_back(static_cast<i32>(files_.config.eos_token));
+    std::vector<generate::Request> requests;
     for (const std::string& p : prompts)
       requests.push_back(
           {.prompt = encode(p),
            .max_tokens = options_.max_tokens,
            .settings = {static_cast<float>(options_.temperature), static_cast<float>(options_.nucleus_p)},
            .seed = options_.seed,
-           .stop_at_eos = !options_.ignore_eos});
+           .eos = eos});
     engine_->check(requests);
     const bool stream = prompts.size() == 1;
     if (stream && !options_.top_probs) show_prompt(prompts[0]);
-    std::vector<StreamDecoder> decoders;
-    if (tokenizer_) decoders.assign(prompts.size(), StreamDecoder(*tokenizer_, true));
+    std::vector<program::StreamDecoder> decoders;
+    if (tokenizer_) decoders.assign(prompts.size(), tokenizer_->stream());
     std::vector<std::string> texts(prompts.size());  // of rows that are not streamed
-    engine_->generate(requests, [&](std::size_t i, const SampleOutput& out, bool is_text) {
+    engine_->generate(requests, [&](std::size_t i, const generate::SampleOutput& out, bool is_text) {
       if (options_.top_probs) show_top(prompts.size() > 1 ? i + 1 : 0, out);
       if (!is_text || options_.top_probs) return;
       const std::string piece = tokenizer_ ? decoders[i].push(out.token_id) : " " + std::to_string(out.token_id);
@@ -146,8 +129,8 @@ class Session {
   void print_stats() {
     facts_.timing = engine_->timing();
     facts_.received_bytes = engine_->received_bytes();
-    if (options_.stats == Stats::text) fmt::print(stderr, "{}\n", stats_text(facts_));
-    if (options_.stats == Stats::json) fmt::print(stderr, "{}\n", stats_json(facts_));
+    if (options_.stats == Stats::text) fmt::print(stderr, "{}\n", program::stats_text(facts_));
+    if (options_.stats == Stats::json) fmt::print(stderr, "{}\n", program::stats_json(facts_));
   }
 
  private:
@@ -156,28 +139,14 @@ class Session {
   const Options& options_;
   Style style_;
   ModelFiles files_;
-  std::optional<Tokenizer> tokenizer_;
+  std::optional<program::SentencePiece> tokenizer_;
   std::unique_ptr<Engine> engine_;
-  RunFacts facts_;
+  program::RunFacts facts_;
 
   std::vector<i32> encode(const std::string& prompt) const {
-    if (tokenizer_) {
-      const auto ids = tokenizer_->encode(prompt);
-      return {ids.begin(), ids.end()};
-    }
+    if (tokenizer_) return tokenizer_->encode(prompt);
+    if (files_.token_ids) return generate::TokenIds(files_.config.vocab_size).encode(prompt);
     std::vector<i32> ids;
-    if (files_.token_ids) {
-      std::istringstream in(prompt);
-      for (std::string word; in >> word;) {
-        i32 id = -1;
-        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
-        if (error != std::errc() || end != word.data() + word.size() || id < 0 || id >= files_.config.vocab_size)
-          tess::fail("prompt: \"", word, "\" is no token; with --tokenizer ids give numbers from 0 to ",
-                     files_.config.vocab_size - 1);
-        ids.push_back(id);
-      }
-      return ids;
-    }
     // Dummy weights know no words: a number for each byte will do.
     for (const char c : prompt)
       ids.push_back(static_cast<i32>(static_cast<unsigned char>(c)) % static_cast<i32>(files_.config.vocab_size));
@@ -190,7 +159,7 @@ class Session {
   void show_prompt(const std::string& prompt) const { put(style_.prompt + prompt + style_.plain); }
 
   /// One line a token: what was chosen and the eight most probable.
-  void show_top(std::size_t row, const SampleOutput& out) const {
+  void show_top(std::size_t row, const generate::SampleOutput& out) const {
     const auto name = [&](i32 id) {
       if (id < 0) return std::string();
       return tokenizer_ ? fmt::format("{:?}", tokenizer_->surface(id)) : std::to_string(id);
@@ -282,7 +251,7 @@ int run(int argc, char** argv) {
   std::vector<std::string> prompts;
   if (!o.interactive) prompts = read_prompts(o);
   for (const std::string& p : prompts) {
-    require_utf8(p, "prompt");
+    program::require_utf8(p, "prompt");
     if (p.empty()) tess::fail("the prompt is empty; give at least one word");
   }
   Session session(o, std::max<std::size_t>(1, prompts.size()));

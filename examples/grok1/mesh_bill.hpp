@@ -14,9 +14,10 @@
 namespace grok1 {
 
 /// A configuration whose sizes are all dyn: the checkpoint and its config.json decide. Only the kind of the blocks is
-/// in the type.
+/// in the type, and of the weights: int8, or bf16 as in conversions of mixtures, or f32 in dense models.
 template <bool Moe, bool Quantized>
 struct RunTimeSizes {
+  using weight_type = std::conditional_t<Moe, bf16, f32>;
   static constexpr LanguageModelConfig value = [] {
     LanguageModelConfig c;
     c.model.num_experts = Moe ? 8 : 1;  // more than one: a mixture; its number is dyn too
@@ -130,8 +131,11 @@ std::string names_of(unsigned positions) {
 }
 template <class M>
 std::vector<LeafShard> shards(const LanguageModelConfig& config) {
-  return config.model.is_moe() ? shards_of<RunTimeSizes<true, true>, M>(config)
-                               : shards_of<RunTimeSizes<false, true>, M>(config);
+  if (config.model.is_moe())
+    return config.quantized ? shards_of<RunTimeSizes<true, true>, M>(config)
+                            : shards_of<RunTimeSizes<true, false>, M>(config);
+  return config.quantized ? shards_of<RunTimeSizes<false, true>, M>(config)
+                          : shards_of<RunTimeSizes<false, false>, M>(config);
 }
 template <class M>
 Bill bill(const LanguageModelConfig& config, const Load& load) {

@@ -1,48 +1,38 @@
-// MeshEngine: everything the program can do on one mesh, for models whose sizes are known only at run time.
+// Everything the program can do on one mesh, for models whose sizes are known only at run time.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include "conversions.hpp"
 #include "load.hpp"
 #include "mesh_bill.hpp"
-#include "runner.hpp"
 
 namespace grok1 {
 
 namespace detail {
 
-template <class C, class M>
-class MeshEngine final : public Engine {
- public:
-  explicit MeshEngine(const EngineOptions& o) : dev_(o.threads), model_(o.config) {
-    check_mesh<M>(o.config);
-    if (o.checkpoint.empty()) load_dummy_weights(dev_, model_, 0, o.progress);
-    else load_checkpoint(dev_, model_, o.checkpoint, o.progress);
-    runner_ = std::make_unique<Runner<LanguageModel<C, M, Host>>>(dev_, model_, o.slots,
-                                                                  o.capacity ? o.capacity : o.config.sequence_len);
-  }
-  void check(std::span<const Request> requests) const override { runner_->check(requests); }
-  std::vector<Generated> generate(std::span<const Request> requests, const OnToken& on_token) override {
-    return runner_->generate(requests, on_token);
-  }
-  const Timing& timing() const override { return runner_->timing(); }
-  int threads() const override { return dev_.pool().size(); }
-  index_t received_bytes() const override { return dev_.traffic().most_bytes(); }
-
- private:
-  Host dev_;
-  LanguageModel<C, M, Host> model_;
-  std::unique_ptr<Runner<LanguageModel<C, M, Host>>> runner_;
-};
+/// `load(dev, model)` gives the parameters their values.
+template <class C, class M, class Load>
+std::unique_ptr<Engine> engine_of(const EngineOptions& o, Load load) {
+  check_mesh<M>(o.config);
+  using LM = LanguageModel<C, M, Host>;
+  return std::make_unique<generate::EngineOf<LM>>(LM(o.config), o.threads, o.slots,
+                                                  o.capacity ? o.capacity : o.config.sequence_len, load);
+}
 
 template <class M>
 std::unique_ptr<Engine> make_engine(const EngineOptions& o) {
+  const auto official = [&o](Host& dev, auto& model) {
+    if (o.checkpoint.empty()) load_dummy_weights(dev, model, 0, o.progress);
+    else load_checkpoint(dev, model, o.checkpoint, o.progress);
+  };
   const bool moe = o.config.model.is_moe();
-  if (o.config.quantized) {
-    if (moe) return std::make_unique<MeshEngine<RunTimeSizes<true, true>, M>>(o);
-    return std::make_unique<MeshEngine<RunTimeSizes<false, true>, M>>(o);
-  }
-  if (moe)
+  if (o.config.quantized)
+    return moe ? engine_of<RunTimeSizes<true, true>, M>(o, official)
+               : engine_of<RunTimeSizes<false, true>, M>(o, official);
+  if (!moe) return engine_of<RunTimeSizes<false, false>, M>(o, official);
+  if (!is_converted(o.checkpoint))
     fail("a mixture of experts with f32 weights is not among the kinds of checkpoints that this program was built for");
-  return std::make_unique<MeshEngine<RunTimeSizes<false, false>, M>>(o);
+  return engine_of<RunTimeSizes<true, false>, M>(
+      o, [&o](Host& dev, auto& model) { load_conversion(dev, model, o.checkpoint, o.progress); });
 }
 
 }  // namespace detail

@@ -268,6 +268,7 @@ struct LanguageModel {
       layer.attention.query_heads = c.num_q_heads;
       layer.attention.key_value_heads = c.num_kv_heads;
       layer.attention.rotary.base = static_cast<f32>(c.rope_base);
+      layer.attention.rotary.rounded = true;  // as the reference has its angles
       layer.attention.options = {static_cast<f32>(c.attn_output_multiplier), static_cast<f32>(c.max_attn_value)};
       if constexpr (C::value.model.is_moe()) {
         layer.feed_forward.expert_count = c.num_experts;

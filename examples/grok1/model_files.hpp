@@ -8,6 +8,7 @@
 #include <tess/io/checkpoint.hpp>
 
 #include "config_json.hpp"
+#include "conversions.hpp"
 #include "leaves.hpp"
 #include "options.hpp"
 
@@ -42,6 +43,9 @@ inline ModelFiles find_model(const Options& o, const std::filesystem::path& tiny
   if (config.empty()) {
     m.config = grok_1;
     m.name = "Grok-1";
+  } else if (is_conversion_config(config)) {
+    m.config = read_conversion_config(config);
+    m.name = fs::weakly_canonical(config).parent_path().filename().string();
   } else {
     const ConfigFile file = read_config(config);
     m.config = file.config;
@@ -56,6 +60,10 @@ inline ModelFiles find_model(const Options& o, const std::filesystem::path& tiny
   for (const fs::path& beside : {m.checkpoint / "tokenizer.model", m.checkpoint / ".." / "tokenizer.model"}) {
     std::error_code ignored;
     if (m.tokenizer.empty() && !m.token_ids && fs::exists(beside, ignored)) m.tokenizer = beside;
+  }
+  if (is_converted(m.checkpoint)) {
+    m.config.quantized = false;
+    return m;
   }
   // Whether linear weights are int8 is a fact of the files; config.json does not tell.
   for (const Leaf& leaf : leaves(m.config))

@@ -3,7 +3,6 @@
 #pragma once
 #include <CLI/CLI.hpp>
 
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -13,6 +12,7 @@
 #include <tess/core/error.hpp>
 #include <tess/core/types.hpp>
 
+#include "../program/option_checks.hpp"
 #include "cpu_rates.hpp"
 
 namespace grok1 {
@@ -61,42 +61,7 @@ inline const std::vector<std::string> machines = {"h100x8", "h100x16", "h200x8",
 
 namespace detail {
 
-inline CLI::Validator one_of(const std::vector<std::string>& allowed) {
-  std::string list;
-  for (const auto& a : allowed) list += (list.empty() ? "" : " ") + a;
-  const auto check = [=](std::string& given) {
-    for (const auto& a : allowed)
-      if (a == given) return std::string();
-    return "\"" + given + "\" is unknown; choose one of: " + list;
-  };
-  return CLI::Validator(check, "");
-}
-
-/// A finite number from `least` to `most`.
-inline CLI::Validator between(double least, double most) {
-  const auto text = [](double x) {
-    std::string s = std::to_string(x);
-    s.erase(s.find_last_not_of('0') + 1);
-    if (s.back() == '.') s.pop_back();
-    return s;
-  };
-  const auto check = [=](std::string& given) {
-    double x = 0;
-    if (CLI::detail::lexical_cast(given, x) && x >= least && x <= most) return std::string();
-    return "\"" + given + "\" is not a number from " + text(least) + " to " + text(most);
-  };
-  return CLI::Validator(check, "");
-}
-
-inline CLI::Validator whole(double least, double most) {
-  auto range = between(least, most);
-  const auto check = [=](std::string& given) {
-    std::int64_t x = 0;
-    if (!CLI::detail::lexical_cast(given, x)) return "\"" + given + "\" is not a whole number";
-    return range(given);
-  };
-  return CLI::Validator(check, "");
-}
+using program::between, program::one_of, program::whole;
 
 inline constexpr std::string_view examples = R"(
 Examples:
@@ -183,7 +148,8 @@ inline Options parse(int argc, const char* const* argv) {
   app.add_flag("--interactive", o.interactive, "Ask for prompts, line by line, until end of file")->group("Prompt");
 
   const auto checkpoint_option = [&o](CLI::App& to) {
-    to.add_option("--checkpoint", o.checkpoint, "Folder of the official files tensor00000_000 … [the tiny model]")
+    to.add_option("--checkpoint", o.checkpoint,
+                  "Folder of the official files tensor00000_000 …, or of safetensors [the tiny model]")
         ->type_name("DIR")
         ->group("Model");
   };
@@ -195,7 +161,7 @@ inline Options parse(int argc, const char* const* argv) {
     for (const auto& m : known_meshes) list += (list.empty() ? "" : "|") + m;
     to.add_option("--mesh", o.mesh, "Devices, data × model: " + list)
         ->type_name("DxM")
-        ->check(detail::one_of(known_meshes))
+        ->check(program::one_of(known_meshes))
         ->capture_default_str()
         ->group("Model");
   };
@@ -207,34 +173,34 @@ inline Options parse(int argc, const char* const* argv) {
       ->group("Model");
   app.add_option("--threads", o.threads, "Threads; 0: one a core")
       ->type_name("N")
-      ->check(detail::whole(0, 1024))
+      ->check(program::whole(0, 1024))
       ->capture_default_str()
       ->group("Model");
   std::string dummy = "none", stats = "text";
   app.add_option("--dummy-weights", dummy,
                  "Random weights instead of a checkpoint: medium (2 GB) or full (Grok-1's sizes, 316 GB)")
       ->type_name("medium|full")
-      ->check(detail::one_of({"medium", "full"}))
+      ->check(program::one_of({"medium", "full"}))
       ->group("Model");
 
   app.add_option("--max-tokens", o.max_tokens, "Tokens to generate a prompt")
       ->type_name("N")
-      ->check(detail::whole(1, 1 << 24))
+      ->check(program::whole(1, 1 << 24))
       ->capture_default_str()
       ->group("Sampling");
   app.add_option("--temperature", o.temperature, "Randomness; 0 takes the most probable token")
       ->type_name("T")
-      ->check(detail::between(0, 100))
+      ->check(program::between(0, 100))
       ->capture_default_str()
       ->group("Sampling");
   app.add_option("--nucleus-p", o.nucleus_p, "Sample from the most probable tokens of this total probability")
       ->type_name("P")
-      ->check(detail::between(0, 1))
+      ->check(program::between(0, 1))
       ->capture_default_str()
       ->group("Sampling");
   app.add_option("--seed", o.seed, "Of the random numbers (JAX's threefry: the reference's tokens)")
       ->type_name("N")
-      ->check(detail::whole(0, std::numeric_limits<std::uint32_t>::max()))
+      ->check(program::whole(0, std::numeric_limits<std::uint32_t>::max()))
       ->capture_default_str()
       ->group("Sampling");
   app.add_flag("--ignore-eos", o.ignore_eos, "Do not stop at [EOS] (the reference never does)")->group("Sampling");
@@ -242,7 +208,7 @@ inline Options parse(int argc, const char* const* argv) {
   app.add_flag("--top-probs", o.top_probs, "Report the eight most probable tokens of every step")->group("Output");
   app.add_option("--stats", stats, "The closing line of statistics, on standard error: text, json or none")
       ->type_name("text|json|none")
-      ->check(detail::one_of({"text", "json", "none"}))
+      ->check(program::one_of({"text", "json", "none"}))
       ->capture_default_str()
       ->group("Output");
   bool no_color = false;

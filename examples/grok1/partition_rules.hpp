@@ -1,7 +1,7 @@
 // The partition rules of xai-org/grok-1 model.py (lines 110-175), as a table for the compiler.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <tess/mesh/mesh.hpp>
+#include <tess/nn/key_value_axis.hpp>
 #include <tess/sharding/partition_rules.hpp>
 
 namespace grok1 {
@@ -103,36 +103,8 @@ struct rules_with_heads_over<model> {
   using type = PARTITION_RULES;
 };
 
-namespace detail {
-/// The longest part of the axis `model`, from its major end on, over which `heads` divide; run-time heads get its first
-/// part.
-template <class M>
-constexpr int positions_for_heads(tess::index_t heads) {
-  constexpr auto run = M::template run_of<model>;
-  const auto devices = [&](int count) {
-    tess::index_t n = 1;
-    for (int i = run.first; i < run.first + count; ++i) n *= M::axis_size(i);
-    return n;
-  };
-  if (heads == tess::dyn) return 1;
-  int count = run.count;
-  while (count > 0 && heads % devices(count) != 0) --count;
-  if (run.count == 1) return 1;  // an axis in one piece: its rule stands, and the layer says where it fails
-  return count;
-}
-template <class M, int Count>
-struct axis_for_heads {
-  using type = typename M::template axis_name<M::template run_of<model>.first, Count>;
-};
-template <class M>
-struct axis_for_heads<M, 0> {
-  using type = Axes<>;
-};
-}  // namespace detail
-
-/// Where the key and value heads of a model lie: `model`, or the part of it that they divide over. On
-/// Mesh<Axis<data, 1>, Axis<model, 8, 2>> eight heads lie over Sub<model, 1, 8>, each on two neighbours.
+/// Where the key and value heads of a model lie: `model`, or the part of it that they divide over.
 template <class M, tess::index_t Heads>
-using key_value_axis = typename detail::axis_for_heads<M, detail::positions_for_heads<M>(Heads)>::type;
+using key_value_axis = tess::nn::key_value_axis<M, model, Heads>;
 
 }  // namespace grok1

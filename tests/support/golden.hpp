@@ -1,4 +1,4 @@
-// The goldens of Grok-1 in tests/data/grok: files, relative errors over the tokens that count, and the table of errors.
+// The goldens of Grok-1 (tests/data/grok.tar.xz): relative errors over the tokens that count, and their table.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cmath>
@@ -13,9 +13,9 @@
 
 #include <tess/io/safetensors.hpp>
 
-namespace tess::test {
+#include "support/golden_values.hpp"
 
-using Values = std::vector<f64>;
+namespace tess::test {
 
 inline std::filesystem::path grok_folder(std::string_view name) {
   return std::filesystem::path(TESS_TEST_DATA) / "grok" / name;
@@ -39,6 +39,18 @@ class Golden {
   Values operator[](std::string_view tensor) const { return io::values_as<f64>(file_[tensor]); }
   std::vector<i32> ints(std::string_view tensor) const { return io::values_as<i32>(file_[tensor]); }
 
+  /// The reference's error against float64 at a stage, over the real tokens (tests/tools/pack_goldens.py took it).
+  f64 reference_error(const std::string& stage) const { return (*this)["error/" + stage][0]; }
+
+  /// ‖found − truth‖ / ‖truth‖ at the tokens of which the file keeps float64; `found` [batch, length, ...] has all.
+  f64 error_where_kept(const Values& found, const std::string& tensor) const {
+    const auto width = static_cast<std::ptrdiff_t>(found.size() / tokens.size());
+    Values kept;
+    for (const i32 token : ints("truth/positions"))
+      kept.insert(kept.end(), found.begin() + token * width, found.begin() + (token + 1) * width);
+    return relative_error(kept, (*this)[tensor]);
+  }
+
   /// ‖found − truth‖ / ‖truth‖ over the real tokens of arrays [batch, length, ...].
   f64 error(const Values& found, const Values& truth) const {
     const std::size_t width = truth.size() / tokens.size();
@@ -58,22 +70,6 @@ class Golden {
   index_t batch = 0, length = 0;
   std::vector<index_t> lengths;  // [batch], without padding
 };
-
-/// ‖found − truth‖ / ‖truth‖
-inline f64 relative_error(const Values& found, const Values& truth) {
-  f64 off = 0, all = found.size() == truth.size() ? 0 : NAN;
-  for (std::size_t i = 0; i < truth.size() && !std::isnan(all); ++i)
-    off += (found[i] - truth[i]) * (found[i] - truth[i]), all += truth[i] * truth[i];
-  return std::sqrt(off / all);
-}
-
-/// Index of the largest of `count` values from `at` on; ties to the lower one.
-inline std::size_t argmax(const Values& v, std::size_t at, std::size_t count) {
-  std::size_t best = at;
-  for (std::size_t i = at; i < at + count; ++i)
-    if (v[i] > v[best]) best = i;
-  return best - at;
-}
 
 /// Errors against the float64 truth, ours and the reference's, stage by stage. Of the layers' equal stages the table shows
 /// the one where ours compares worst. Printed as Markdown at the end, and appended to the file that TESS_ERROR_TABLE names.

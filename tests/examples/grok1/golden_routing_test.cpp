@@ -19,6 +19,7 @@ template <class C>
 void check_routes(const std::string& folder) {
   const Golden golden(folder);
   const std::vector<i32> experts = golden.ints("forward/experts");
+  const Stages exact = Truth(grok_folder(folder), C::value)(golden, experts);
   constexpr std::size_t X = C::value.model.num_experts, top = C::value.model.num_selected_experts;
   Loaded<Variant<C, Forced>, 1, 1> grok(grok_folder(folder));
   grok.force(experts);
@@ -29,8 +30,8 @@ void check_routes(const std::string& folder) {
       golden.tokens, memory, segments(golden.lengths), [&](const std::string& stage, const Values& logits) {
         if (!stage.ends_with("router/logits")) return;
         const std::string probabilities = stage.substr(0, stage.size() - 6) + "probs";
-        const Values reference = golden["forward/stage/" + probabilities],
-                     truth = golden["truth/stage/" + probabilities];
+        const Values reference = golden["forward/stage/" + probabilities];
+        const Values& truth = exact.at(probabilities);
         for (std::size_t t = 0; t < golden.tokens.size(); ++t) {
           if (golden.tokens[t] == 0) continue;
           for (std::size_t e = t * X; e < (t + 1) * X; ++e)
@@ -89,9 +90,17 @@ void check_argmax(const std::string& folder) {
   };
   Loaded<Variant<C, Forced>, 1, 1> forced(grok_folder(folder));
   forced.force(experts);
-  compare(forced, golden["truth/logits"], "the reference's");
+  const Truth truth(grok_folder(folder), C::value);
+  compare(forced, truth(golden, experts).at("logits"), "the reference's");
   Loaded<C, 1, 1> free(grok_folder(folder));
-  compare(free, Truth(grok_folder(folder), C::value)(golden).at("logits"), "their own");
+  compare(free, truth(golden).at("logits"), "their own");
+}
+
+/// moe2 in float64, with the reference's experts.
+const Stages& moe2_truth() {
+  static const Golden golden("moe2");
+  static const Stages truth = Truth(grok_folder("moe2"), Moe2::value)(golden, golden.ints("forward/experts"));
+  return truth;
 }
 
 /// moe2 with something wrong with it: the error of its logits in units of the reference's.
@@ -102,7 +111,8 @@ double error_with(Change change) {
   change(grok.model);
   auto memory = grok.model.init_memory(grok.dev, golden.batch, golden.length);
   const Values ours = grok.template operator()<grok1::Positions::all>(golden.tokens, memory, segments(golden.lengths));
-  return golden.error(ours, golden["truth/logits"]) / golden.error(golden["forward/logits"], golden["truth/logits"]);
+  const Values& truth = moe2_truth().at("logits");
+  return golden.error(ours, truth) / golden.error(golden["forward/logits"], truth);
 }
 
 }  // namespace
@@ -145,10 +155,9 @@ TEST_CASE("expert weights that are divided by their sum are seen behind the expe
     double moe = 0;
     const Values logits = grok.trace(golden.tokens, memory, segments(golden.lengths),
                                      [&](const std::string& stage, const Values& values) {
-                                       if (stage.ends_with("0/moe"))
-                                         moe = golden.error(values, golden["truth/stage/" + stage]);
+                                       if (stage.ends_with("0/moe")) moe = golden.error(values, moe2_truth().at(stage));
                                      });
-    return std::pair(moe, golden.error(logits, golden["truth/logits"]));
+    return std::pair(moe, golden.error(logits, moe2_truth().at("logits")));
   };
   const auto right = errors(tess::nn::SoftmaxTopK<>{}), wrong = errors(tess::nn::SoftmaxTopK<true>{});
   CHECK(right.first < 0.01);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/files.hpp"
+#include "support/grok1_conversions.hpp"
 
 namespace fs = std::filesystem;
 using namespace tess::test;
@@ -118,6 +119,27 @@ TEST_CASE("program.speaks_in_token_numbers_where_there_is_no_tokenizer") {
   auto word = arguments;
   word.back() = "17 512";
   CHECK(contains(run(word).err, "numbers from 0 to 511"));
+}
+
+TEST_CASE("program.reads_the_conversions_that_people_have") {
+  const std::string text = run({"--stats", "none", "The opposite of hot is"}).out;
+  for (const bool hpcai : {true, false}) {
+    const TemporaryFolder folder;
+    Conversion(tiny, grok1::tiny, hpcai).write_parts(folder.path());
+    const std::vector<std::string> checkpoint = {"--checkpoint", folder.path(), "--tokenizer",
+                                                 tiny / "tokenizer.model"};
+    for (const char* mesh : {"1x1", "1x2"}) {
+      auto arguments = checkpoint;
+      arguments.insert(arguments.end(), {"--mesh", mesh, "--stats", "none", "The opposite of hot is"});
+      const Outcome r = run(arguments);
+      CHECK(r.code == 0);
+      CHECK(r.out == text);
+    }
+    const Outcome inspect = run({"inspect", "--checkpoint", folder.path()});
+    CHECK(inspect.code == 0);
+    CHECK(lines(inspect.out) == 53);
+    CHECK(contains(inspect.out, "model-00001-of-00002.safetensors"));
+  }
 }
 
 TEST_CASE("program.a_seed_repeats_and_another_differs") {

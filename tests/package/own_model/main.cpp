@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <grok1/load.hpp>
-#include <grok1/runner.hpp>
 #include <string>
+#include <tess/generate/runner.hpp>
 #include <vector>
 
 void write_checkpoint(const std::filesystem::path& folder, const grok1::LanguageModelConfig& config);
@@ -27,8 +27,8 @@ tess::i32 next_token(const std::filesystem::path& checkpoint, const std::vector<
   tess::Host dev;
   grok1::LanguageModel<Mine, Grid, tess::Host> model;
   grok1::load_checkpoint(dev, model, checkpoint);
-  const grok1::Request request{.prompt = prompt, .max_tokens = 1, .settings = {.temperature = 0}, .stop_at_eos = false};
-  return grok1::Runner(dev, model, 1, Mine::value.sequence_len).generate({&request, 1})[0].tokens.at(0);
+  const tess::generate::Request request{.prompt = prompt, .max_tokens = 1, .settings = {.temperature = 0}};
+  return tess::generate::Runner(dev, model, 1, Mine::value.sequence_len).generate({&request, 1})[0].tokens.at(0);
 }
 // [/quote]
 constexpr int after = __LINE__ - 1;

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include <tess/core/types.hpp>
-#include <tess/tensor/dtype.hpp>
+#include "../core/types.hpp"
+#include "../tensor/dtype.hpp"
 
-namespace grok1 {
+namespace tess::generate {
 
 /// A raw JAX key (uint32[2]). Source: JAX 0.4.25, jax_threefry_partitionable off (its default).
 struct Key {
@@ -46,7 +46,7 @@ constexpr std::pair<Key, Key> split(Key key) {
 }
 
 /// `jax.random.bits(key, [count], uint8)`: the counters 0, 1, 2, … are hashed in pairs (i, i + half), low byte first.
-inline void random_bytes(Key key, tess::index_t count, std::vector<std::uint8_t>& out) {
+inline void random_bytes(Key key, index_t count, std::vector<std::uint8_t>& out) {
   const auto words = static_cast<std::uint32_t>((count + 3) / 4);
   const std::uint32_t half = (words + 1) / 2;
   out.resize(std::size_t{half} * 8);
@@ -65,12 +65,12 @@ inline void random_bytes(Key key, tess::index_t count, std::vector<std::uint8_t>
 /// `jax.random.gumbel(key, shape, bfloat16)` draws 7 random bits an element, the upper ones of a random byte:
 /// u = bits / 128 (the smallest normal number instead of 0), then -log(-log(u)), rounded to bfloat16 once, at the end.
 /// The value for each 7 bits.
-inline const std::array<tess::bf16, 128>& gumbel_bf16() {
+inline const std::array<bf16, 128>& gumbel_bf16() {
   static const auto values = [] {
-    std::array<tess::bf16, 128> v;
+    std::array<bf16, 128> v;
     for (std::size_t i = 0; i < v.size(); ++i) {
       const double u = i == 0 ? double{FLT_MIN} : static_cast<double>(i) / 128;
-      v[i] = tess::bf16(static_cast<float>(-std::log(-std::log(u))));
+      v[i] = bf16(static_cast<float>(-std::log(-std::log(u))));
     }
     return v;
   }();
@@ -93,4 +93,4 @@ class RequestKeys {
   Key state_;
 };
 
-}  // namespace grok1
+}  // namespace tess::generate

@@ -6,30 +6,45 @@
 #include <deque>
 #include <vector>
 
-#include <tess/device/host.hpp>
-
-#include "model.hpp"
+#include "../device/host.hpp"
+#include "../ops/attention.hpp"
+#include "../sharding/device_slice.hpp"
 #include "request.hpp"
 #include "threefry.hpp"
 
-namespace grok1 {
+namespace tess::generate {
 
-/// Continues requests with one model. Every row of a batch is bit for bit what it would be alone (the reference is
-/// wrong there: its quantised Linear mixes rows), and a seed gives the random numbers of the reference's runner.
-/// Source: xai-org/grok-1 runners.py.
+/// Tokens as a model reads them: i32 [B, T], the same on every device.
+template <AnyMesh M>
+using Tokens = ShardedTensor<i32, Shape<dyn, dyn>, M, P<None, None>, Host>;
+
+/// What can be continued: `mesh`; `init_memory(dev, slots, capacity)`; `model(dev, tokens, memory, rows)` -> the logits
+/// f32 [B, 1, V] of each row's last token, whole along V.
 template <class LM>
+concept LanguageModel = AnyMesh<typename LM::mesh> && requires(const LM& model, Host& dev, index_t n) {
+  model.init_memory(dev, n, n);
+};
+
+/// Continues requests with one model. Rows may lie over axes of the mesh: as many slots on each part of them. Every row
+/// of a batch is bit for bit what it would be alone (Grok-1's reference is wrong there: its quantised Linear mixes
+/// rows), unless experts have a capacity, and a seed gives the random numbers of that reference's runner.
+/// Source: xai-org/grok-1 runners.py.
+template <LanguageModel LM>
 class Runner {
-  using C = typename LM::config_type;
   using M = typename LM::mesh;
-  using T = Types<C, M, Host>;
-  static constexpr int data_axis = M::template axis_index<data>;
-  static constexpr index_t parts = M::axis_size(data_axis);  // of the slots, each on its own devices
+  using Memory = decltype(std::declval<const LM&>().init_memory(std::declval<Host&>(), index_t{}, index_t{}));
+  using Logits = decltype(std::declval<const LM&>()(std::declval<Host&>(), std::declval<const Tokens<M>&>(),
+                                                    std::declval<Memory&>(), std::declval<Segments>()));
+  static constexpr SpecValue spec = Logits::sharding;
+  static_assert(spec.partial == 0 && tess::parts<M>(spec[2]) == 1,
+                "[generate] logits must be whole along the vocabulary");
+  static constexpr index_t parts = tess::parts<M>(spec[0]);  // of the slots, each on its own devices
 
  public:
   /// Tokens of a prompt that are computed together; longer prompts come in pieces, which changes no result.
   static constexpr index_t prefill_tokens = 512;
 
-  /// `slots`: sequences in memory at once (rounded up to a multiple of the data axis); `capacity`: tokens of each.
+  /// `slots`: sequences in memory at once (rounded up to a multiple of the parts); `capacity`: tokens of each.
   Runner(Host& dev, const LM& model, index_t slots, index_t capacity)
       : dev_(dev),
         model_(model),
@@ -76,7 +91,7 @@ class Runner {
   Host& dev_;
   const LM& model_;
   index_t capacity_, per_part_;
-  Memory<C, M, Host> memory_;
+  Memory memory_;
   std::vector<Slot> slots_;
   Sampler sampler_;
   Timing timing_;
@@ -96,11 +111,17 @@ class Runner {
   bool busy() const {
     return std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.active; });
   }
+  /// The first device that holds the rows of a part.
+  static constexpr index_t first_device(index_t part) {
+    index_t rank = 0;
+    while (shard_index<M>(spec[0], rank) != part) ++rank;
+    return rank;
+  }
   static double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  /// Puts waiting requests into free slots, one on each part of the data axis, and computes their prompts. False: no
+  /// Puts waiting requests into free slots, one on each part of the mesh, and computes their prompts. False: no
   /// slot was free.
   bool prefill_memory(std::deque<std::size_t>& waiting) {
     std::vector<index_t> chosen(static_cast<std::size_t>(parts), -1);  // slot of each part
@@ -191,7 +212,7 @@ class Runner {
   template <class Token>
   auto run(const std::vector<Segment>& rows, index_t width, Token token) {
     const auto batch = static_cast<index_t>(rows.size());
-    auto tokens = make<typename T::Tokens>(dev_, Extents<Shape<dyn, dyn>>{batch, width});
+    auto tokens = make<Tokens<M>>(dev_, Extents<Shape<dyn, dyn>>{batch, width});
     for (index_t r = 0; r < M::size; ++r)
       for (index_t b = 0; b < batch; ++b)
         for (index_t t = 0; t < width; ++t) tokens.storage().data(r)[b * width + t] = token(b, t);
@@ -199,15 +220,14 @@ class Runner {
   }
 
   /// Samples row b of the logits for a slot and ends its request when it is time.
-  template <class Logits>
   void take(Slot& slot, const Logits& logits, index_t b) {
     const index_t local = logits.local_extent(0), vocabulary = logits.local_extent(2);
-    const index_t rank = b / local * M::stride(data_axis);  // the first device that holds the row
+    const index_t rank = first_device(b / local);
     const f32* row = logits.storage().data(rank) + b % local * vocabulary;
     const Request& request = requests_[slot.request];
     Generated& result = results_[slot.request];
     const SampleOutput out = sampler_({row, static_cast<std::size_t>(vocabulary)}, request.settings, slot.keys.next());
-    const bool eos = request.stop_at_eos && out.token_id == model_.config.eos_token;
+    const bool eos = std::find(request.eos.begin(), request.eos.end(), out.token_id) != request.eos.end();
     if (!eos) result.tokens.push_back(out.token_id);
     if (*on_token_) (*on_token_)(slot.request, out, !eos);
     slot.next = out.token_id;
@@ -219,4 +239,4 @@ class Runner {
   }
 };
 
-}  // namespace grok1
+}  // namespace tess::generate

@@ -1,4 +1,4 @@
-// SentencePiece: load, encode, decode, and a decoder for streams that yields whole characters only.
+// SentencePiece as a tokenizer: load, encode, decode, and a decoder for streams that yields whole characters only.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <sentencepiece_processor.h>
@@ -14,10 +14,9 @@
 #include <string_view>
 #include <vector>
 
-#include <tess/core/error.hpp>
-#include <tess/core/types.hpp>
+#include <tess/generate/tokenizer.hpp>
 
-namespace grok1 {
+namespace program {
 
 namespace detail {
 
@@ -54,11 +53,18 @@ inline void require_utf8(std::string_view text, std::string_view what) {
   }
 }
 
+class StreamDecoder;
+
+/// Whether prompts begin with the model's BOS: those of Llama and Mixtral were trained so, Grok-1's was not.
+enum class Bos { none, first };
+
 /// A SentencePiece model. Const calls may come from several threads.
-class Tokenizer {
+class SentencePiece {
  public:
+  using Stream = StreamDecoder;
+
   /// Throws if there is no such file, it is not a SentencePiece model, or it has not `vocab_size` pieces.
-  static Tokenizer load(const std::filesystem::path& path, tess::index_t vocab_size) {
+  static SentencePiece load(const std::filesystem::path& path, tess::index_t vocab_size, Bos bos = Bos::none) {
     constexpr std::uintmax_t most = std::uintmax_t{1} << 28;
     std::error_code error;
     const std::string file = path.string();
@@ -71,7 +77,7 @@ class Tokenizer {
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};
     if (!in) tess::fail(file, ": cannot be read");
 
-    Tokenizer t;
+    SentencePiece t;
     if (bytes.empty() || !t.model_->LoadFromSerializedProto(bytes).ok())
       tess::fail(file, ": is not a SentencePiece model (", bytes.size(), " bytes)");
     if (t.vocab_size() != vocab_size)
@@ -79,16 +85,19 @@ class Tokenizer {
                  ".\nUse the tokenizer.model that belongs to the checkpoint, or correct vocab_size in its config.json");
     std::vector<int> unknown{t.model_->unk_id()};
     t.unknown_ = t.decode(unknown);
+    if (bos == Bos::first && t.model_->bos_id() < 0) tess::fail(file, ": has no BOS to begin a prompt with");
+    t.bos_ = bos;
     return t;
   }
 
   tess::index_t vocab_size() const { return model_->GetPieceSize(); }
 
-  /// Token ids of a text, without BOS, as the reference's runner has them. Throws on invalid UTF-8.
+  /// Token ids of a text, after BOS where that was asked for. Throws on invalid UTF-8.
   std::vector<int> encode(std::string_view text) const {
     require_utf8(text, "prompt");
     std::vector<int> ids;
     if (const auto status = model_->Encode(text, &ids); !status.ok()) tess::fail("tokenizer: ", status.ToString());
+    if (bos_ == Bos::first) ids.insert(ids.begin(), model_->bos_id());
     return ids;
   }
 
@@ -100,6 +109,9 @@ class Tokenizer {
       tess::fail("tokenizer: ", status.ToString());
     return text;
   }
+
+  /// For the text that follows a prompt.
+  StreamDecoder stream() const;
 
   /// What the id shows inside a text (not at its beginning). Not for byte pieces.
   std::string surface(int id) const {
@@ -123,13 +135,14 @@ class Tokenizer {
   }
 
  private:
-  Tokenizer() : model_(std::make_unique<sentencepiece::SentencePieceProcessor>()) {}
+  SentencePiece() : model_(std::make_unique<sentencepiece::SentencePieceProcessor>()) {}
 
   void check(int id) const {
     if (id < 0 || id >= vocab_size()) tess::fail("tokenizer: no token ", id, "; there are ", vocab_size());
   }
 
   std::unique_ptr<sentencepiece::SentencePieceProcessor> model_;
+  Bos bos_ = Bos::none;
   std::string unknown_;  // the text of an unknown token
 };
 
@@ -138,7 +151,7 @@ class Tokenizer {
 /// first word keeps its space. Keeps a reference to the tokenizer.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool continues = false)
+  explicit StreamDecoder(const SentencePiece& tokenizer, bool continues = false)
       : tokenizer_(&tokenizer), continues_(continues), started_(continues) {}
 
   /// The text that this token completes; often a word, sometimes nothing.
@@ -187,11 +200,14 @@ class StreamDecoder {
     return text;
   }
 
-  const Tokenizer* tokenizer_;
+  const SentencePiece* tokenizer_;
   bool continues_;
   std::vector<int> silent_;  // tokens so far, while they show nothing
   bool started_;
   std::string bytes_;  // of an incomplete character
 };
 
-}  // namespace grok1
+inline StreamDecoder SentencePiece::stream() const { return StreamDecoder(*this, true); }
+static_assert(tess::generate::Tokenizer<SentencePiece>);
+
+}  // namespace program

@@ -11,15 +11,15 @@
 #include <string>
 #include <vector>
 
+#include <tess/generate/sampler.hpp>
 #include <tess/io/json.hpp>
 #include <tess/io/safetensors.hpp>
 
-#include "grok1/sampler.hpp"
-
-using grok1::SampleArithmetic;
-using grok1::Sampler;
-using grok1::SampleSettings;
+namespace generate = tess::generate;
 using tess::bf16;
+using tess::generate::SampleArithmetic;
+using tess::generate::Sampler;
+using tess::generate::SampleSettings;
 
 namespace {
 
@@ -90,7 +90,7 @@ TEST_CASE("sampler: the goldens, bit for bit") {
       CHECK(bits(sampler.filter(golden.logits, settings)) == bits(golden.filtered_row(i)));
       for (std::size_t seed = 0; seed < golden.seeds; ++seed) {
         CAPTURE(seed);
-        const auto out = sampler(golden.logits, settings, grok1::RequestKeys(seed).next());
+        const auto out = sampler(golden.logits, settings, generate::RequestKeys(seed).next());
         CHECK(out.token_id == golden.token[i * golden.seeds + seed]);
         CHECK(out.prob.bits == golden.prob[i * golden.seeds + seed].bits);
         for (std::size_t k = 0; k < 8; ++k) {
@@ -123,28 +123,35 @@ TEST_CASE("sampler: the goldens see each rounding") {
   Sampler sampler;
   int same = 0;
   for (std::size_t seed = 0; seed < golden.seeds; ++seed)
-    same += sampler(golden.logits, golden.settings[1], grok1::prng_key(seed)).token_id == golden.token[32 + seed];
+    same += sampler(golden.logits, golden.settings[1], generate::prng_key(seed)).token_id == golden.token[32 + seed];
   CHECK(same < 16);
 }
 
-TEST_CASE("sampler: temperature 0 takes the most probable token, ties to the lower id, whatever the key") {
+TEST_CASE("sampler: temperature 0 takes the largest logit, ties to the lower id, whatever the key") {
   Sampler sampler;
   const auto logits = ramp({1, 3, 2, 3, -4});
   for (unsigned seed = 0; seed < 20; ++seed) {
-    const auto out = sampler(logits, {.temperature = 0}, grok1::prng_key(seed));
+    const auto out = sampler(logits, {.temperature = 0}, generate::prng_key(seed));
     CHECK(out.token_id == 1);
     CHECK(out.prob.bits == out.top_k_probs[0].bits);
   }
 }
 
+TEST_CASE("sampler: temperature 0 compares the logits as they are, also where they are equal in bfloat16") {
+  Sampler sampler;
+  const std::vector<float> logits = {1, 1.0009765625f, 1.001953125f, 1.0009765625f, 0};
+  REQUIRE(bf16(logits[2]).bits == bf16(logits[0]).bits);
+  CHECK(sampler(logits, {.temperature = 0}, generate::prng_key(0)).token_id == 2);
+}
+
 TEST_CASE("sampler: the report is sorted, ties to the lower id, and short vocabularies are filled up") {
   Sampler sampler;
-  const auto out = sampler(ramp({1, 3, 2, 3, -4}), {}, grok1::prng_key(1));
+  const auto out = sampler(ramp({1, 3, 2, 3, -4}), {}, generate::prng_key(1));
   CHECK(out.top_k_token_ids == std::array{1, 3, 2, 0, 4, -1, -1, -1});
   CHECK(out.top_k_probs[5] == 0.0f);
   // More than eight equal ones: the first eight.
   const std::vector<float> flat(100, 0.5f);
-  CHECK(sampler(flat, {}, grok1::prng_key(1)).top_k_token_ids == std::array{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(sampler(flat, {}, generate::prng_key(1)).top_k_token_ids == std::array{0, 1, 2, 3, 4, 5, 6, 7});
 }
 
 TEST_CASE("sampler: the nucleus keeps the fewest most probable tokens, and ties with the last of them") {
@@ -162,14 +169,14 @@ TEST_CASE("sampler: the nucleus keeps the fewest most probable tokens, and ties 
   CHECK(kept(0.4f) == ".x...");
   Sampler other;
   for (unsigned seed = 0; seed < 50; ++seed)
-    CHECK(other(logits, {.temperature = 1, .nucleus_p = 0.4f}, grok1::prng_key(seed)).token_id == 1);
+    CHECK(other(logits, {.temperature = 1, .nucleus_p = 0.4f}, generate::prng_key(seed)).token_id == 1);
 }
 
 TEST_CASE("sampler: corners of XLA's arithmetic, printed by JAX 0.4.25") {
   Sampler sampler;
   // Probabilities below the normal numbers are 0: softmax of {0, -88} and {0, 0, -87}.
-  CHECK(sampler(ramp({0, -88}), {}, grok1::prng_key(0)).top_k_probs[1].bits == 0);
-  CHECK(sampler(ramp({0, 0, -87}), {}, grok1::prng_key(0)).top_k_probs[2].bits == 0);
+  CHECK(sampler(ramp({0, -88}), {}, generate::prng_key(0)).top_k_probs[1].bits == 0);
+  CHECK(sampler(ramp({0, 0, -87}), {}, generate::prng_key(0)).top_k_probs[2].bits == 0);
   // The last three terms of a cumulative sum are added with one rounding; with two, it would not reach 1 - p here, and
   // all six were kept.
   const auto filtered =
@@ -182,7 +189,7 @@ TEST_CASE("sampler: frequencies follow the probabilities, and a low temperature 
   const auto logits = ramp({0, 1, 2, -1});
   const auto frequency = [&](float temperature) {
     std::array<int, 4> count{};
-    grok1::RequestKeys keys(5);
+    generate::RequestKeys keys(5);
     for (int i = 0; i < 4000; ++i)
       ++count[static_cast<std::size_t>(sampler(logits, {temperature}, keys.next()).token_id)];
     return count;
@@ -212,7 +219,7 @@ TEST_CASE("sampler: a vocabulary of 131072 tokens, against what JAX 0.4.25 print
     CAPTURE(p.temperature);
     CAPTURE(p.nucleus_p);
     const SampleSettings settings{p.temperature, p.nucleus_p, SampleArithmetic::as_written};
-    const auto out = sampler(logits, settings, grok1::RequestKeys(p.seed).next());
+    const auto out = sampler(logits, settings, generate::RequestKeys(p.seed).next());
     CHECK(out.token_id == p.token);
     CHECK(out.prob.bits == p.prob);
     const auto filtered = sampler.filter(logits, settings);
@@ -234,7 +241,9 @@ TEST_CASE("sampler, as compiled: the tokens of the jitted reference") {
       auto logits = congruence(static_cast<std::size_t>(number("vocab")), static_cast<std::uint32_t>(i + 1));
       for (float& x : logits) x = bf16(static_cast<float>(number("scale")) * x * x * x) * bf16(0.57735026f);
       const int token = static_cast<int>(expected[i].number());
-      const auto draw = [&](SampleSettings s) { return sampler(logits, s, grok1::RequestKeys(seed).next()).token_id; };
+      const auto draw = [&](SampleSettings s) {
+        return sampler(logits, s, generate::RequestKeys(seed).next()).token_id;
+      };
       ++tokens;
       (settings.nucleus_p == 1 ? different : different_nucleus) += draw(settings) != token;
       // What must not be: every operation rounded, the filter left out, logits rounded before the division.
@@ -263,7 +272,7 @@ TEST_CASE("sampler: with the whole nucleus the filter does nothing") {
 
 TEST_CASE("sampler: what cannot be sampled is an error") {
   Sampler sampler;
-  const auto key = grok1::prng_key(0);
+  const auto key = generate::prng_key(0);
   const auto good = ramp({1, 2, 3});
   const auto says = [&](const std::vector<float>& logits, SampleSettings settings, const char* text) {
     CHECK_THROWS_WITH_AS(sampler(logits, settings, key), doctest::Contains(text), tess::Error);

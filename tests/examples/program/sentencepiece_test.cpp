@@ -9,18 +9,18 @@
 #include <string>
 #include <vector>
 
-#include "grok1/tokenizer.hpp"
+#include "program/sentencepiece.hpp"
 
-using grok1::StreamDecoder;
-using grok1::Tokenizer;
+using program::SentencePiece;
+using program::StreamDecoder;
 namespace fs = std::filesystem;
 
 namespace {
 
 const fs::path tiny_model = fs::path(GROK1_DIRECTORY) / "tiny" / "tokenizer.model";
 
-const Tokenizer& tiny() {
-  static const Tokenizer tokenizer = Tokenizer::load(tiny_model, 1024);
+const SentencePiece& tiny() {
+  static const SentencePiece tokenizer = SentencePiece::load(tiny_model, 1024);
   return tokenizer;
 }
 
@@ -47,7 +47,7 @@ std::string joined(const std::vector<std::string>& parts) {
 
 bool is_utf8(std::string_view text) {
   try {
-    grok1::require_utf8(text, "text");
+    program::require_utf8(text, "text");
     return true;
   } catch (const tess::Error&) {
     return false;
@@ -65,6 +65,15 @@ TEST_CASE("tokenizer: text comes back, without BOS") {
     if (!ids.empty()) CHECK(ids[0] != 1);
   }
   CHECK(tiny().encode("").empty());
+}
+
+TEST_CASE("tokenizer: BOS comes first where it is asked for, and shows nothing") {
+  const auto with_bos = SentencePiece::load(tiny_model, 1024, program::Bos::first);
+  auto ids = with_bos.encode("The cat");
+  CHECK(ids[0] == 1);
+  CHECK(with_bos.decode(ids) == "The cat");
+  ids.erase(ids.begin());
+  CHECK(ids == tiny().encode("The cat"));
 }
 
 TEST_CASE("stream: the first word has no space before it, the others have") {
@@ -150,7 +159,7 @@ TEST_CASE("bad tokenizer files and tokens are one error each") {
   const auto folder = fs::temp_directory_path() / ("tess_tokenizer_" + std::to_string(std::random_device{}()));
   fs::create_directory(folder);
   const auto bad = [&](const fs::path& path, tess::index_t vocab, const char* text) {
-    CHECK_THROWS_WITH_AS((void)Tokenizer::load(path, vocab), doctest::Contains(text), tess::Error);
+    CHECK_THROWS_WITH_AS((void)SentencePiece::load(path, vocab), doctest::Contains(text), tess::Error);
   };
   const auto write = [&](const char* name, const std::string& bytes) {
     std::ofstream(folder / name, std::ios::binary) << bytes;
@@ -167,7 +176,7 @@ TEST_CASE("bad tokenizer files and tokens are one error each") {
   bad(write("cut.model", model.substr(0, model.size() / 2)), 1024, "");
   bad(tiny_model, 131072, "has 1024 pieces, but the model's vocab_size is 131072");
   for (std::size_t length = 0; length < model.size(); length += 997)  // never a crash
-    CHECK_THROWS_AS((void)Tokenizer::load(write("part.model", model.substr(0, length)), 1024), tess::Error);
+    CHECK_THROWS_AS((void)SentencePiece::load(write("part.model", model.substr(0, length)), 1024), tess::Error);
   fs::remove_all(folder);
 
   for (const int id : {-1, 1024}) {

@@ -8,26 +8,27 @@
 #include <cstdint>
 #include <vector>
 
-#include "grok1/threefry.hpp"
+#include <tess/generate/threefry.hpp>
 
-using grok1::Key;
+namespace generate = tess::generate;
+using tess::generate::Key;
 
 // The known answers of Random123 (kat_vectors, threefry2x32 20).
-static_assert(grok1::threefry2x32({0, 0}, 0, 0) == std::array<std::uint32_t, 2>{0x6b200159, 0x99ba4efe});
-static_assert(grok1::threefry2x32({0xffffffff, 0xffffffff}, 0xffffffff, 0xffffffff) ==
+static_assert(generate::threefry2x32({0, 0}, 0, 0) == std::array<std::uint32_t, 2>{0x6b200159, 0x99ba4efe});
+static_assert(generate::threefry2x32({0xffffffff, 0xffffffff}, 0xffffffff, 0xffffffff) ==
               std::array<std::uint32_t, 2>{0x1cb996fc, 0xbb002be7});
-static_assert(grok1::threefry2x32({0x13198a2e, 0x03707344}, 0x243f6a88, 0x85a308d3) ==
+static_assert(generate::threefry2x32({0x13198a2e, 0x03707344}, 0x243f6a88, 0x85a308d3) ==
               std::array<std::uint32_t, 2>{0xc4923a9c, 0x483df7a0});
 
 // Without 64-bit mode JAX keeps the low 32 bits of a seed.
-static_assert(grok1::prng_key(42) == Key{0, 42});
-static_assert(grok1::prng_key((std::uint64_t{1} << 33) + 5) == Key{0, 5});
+static_assert(generate::prng_key(42) == Key{0, 42});
+static_assert(generate::prng_key((std::uint64_t{1} << 33) + 5) == Key{0, 5});
 
-static_assert(grok1::split(grok1::prng_key(42)).first == Key{0x92fb20ea, 0xdb4c98db});
-static_assert(grok1::split(grok1::prng_key(42)).second == Key{0x0f38d913, 0x0ff68959});
+static_assert(generate::split(generate::prng_key(42)).first == Key{0x92fb20ea, 0xdb4c98db});
+static_assert(generate::split(generate::prng_key(42)).second == Key{0x0f38d913, 0x0ff68959});
 
 TEST_CASE("request keys are those of the reference's runner: one of the prefill, one a step") {
-  grok1::RequestKeys keys(42);
+  generate::RequestKeys keys(42);
   CHECK(keys.next() == Key{0x0f38d913, 0x0ff68959});
   CHECK(keys.next() == Key{0xe9da9d44, 0x51726399});
   CHECK(keys.next() == Key{0x51c2327a, 0xb378c7bd});
@@ -35,7 +36,7 @@ TEST_CASE("request keys are those of the reference's runner: one of the prefill,
 }
 
 TEST_CASE("random bytes: even and odd numbers of counters, and a last word cut off") {
-  const Key key = grok1::split(grok1::prng_key(42)).second;
+  const Key key = generate::split(generate::prng_key(42)).second;
   struct Printed {
     tess::index_t count;
     std::vector<std::uint8_t> bytes;
@@ -50,14 +51,14 @@ TEST_CASE("random bytes: even and odd numbers of counters, and a last word cut o
   for (const auto& p : printed) {
     CAPTURE(p.count);
     std::vector<std::uint8_t> bytes;
-    grok1::random_bytes(key, p.count, bytes);
+    generate::random_bytes(key, p.count, bytes);
     CHECK(bytes == p.bytes);
   }
 }
 
 TEST_CASE("random bytes for Grok-1's vocabulary") {
   std::vector<std::uint8_t> bytes;
-  grok1::random_bytes(grok1::prng_key(7), 131072, bytes);
+  generate::random_bytes(generate::prng_key(7), 131072, bytes);
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) sum += bytes[i] * (i % 251 + 1);
   CHECK(sum == 2102620104u);
@@ -78,7 +79,7 @@ TEST_CASE("Gumbel noise: all 128 values of bfloat16") {
   int rounded_twice = 0;  // a rounding between the two logarithms would show
   for (unsigned i = 0; i < 128; ++i) {
     CAPTURE(i);
-    CHECK(grok1::gumbel_bf16()[i].bits == printed[i]);
+    CHECK(generate::gumbel_bf16()[i].bits == printed[i]);
     const float inner = tess::bf16(static_cast<float>(-std::log(i == 0 ? double{FLT_MIN} : i / 128.0)));
     rounded_twice += tess::bf16(-std::log(inner)).bits != printed[i];
   }

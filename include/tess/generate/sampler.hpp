@@ -1,4 +1,4 @@
-// The reference's sampler: temperature, nucleus filter, Gumbel draw and top-8 report, rounded where it rounds.
+// Sampler: temperature, nucleus filter, Gumbel draw and top-8 report, rounded where Grok-1's reference rounds.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
@@ -9,14 +9,15 @@
 #include <span>
 #include <vector>
 
-#include <tess/core/error.hpp>
-#include <tess/core/types.hpp>
-#include <tess/tensor/dtype.hpp>
+#include "../core/error.hpp"
+#include "../core/types.hpp"
+#include "../tensor/dtype.hpp"
 #include "threefry.hpp"
 
-namespace grok1 {
+namespace tess::generate {
 
-inline constexpr int top_k_report = 8;               // TOP_K of the reference
+// The reference is xai-org/grok-1, model.py and runners.py.
+inline constexpr int top_k_report = 8;               // its TOP_K
 inline constexpr std::size_t reference_devices = 8;  // the only number on which it runs Grok-1
 
 /// Where the reference rounds to bfloat16. The formulas are the same.
@@ -28,16 +29,16 @@ enum class SampleArithmetic {
 
 /// Defaults of the reference's `sample_from_model`, except the temperature, which it always asks for.
 struct SampleSettings {
-  float temperature = 1;  // >= 0; 0 takes the most probable token (not in the reference, which would divide by it)
+  float temperature = 1;  // >= 0; 0 takes the largest logit, ties to the lower id (the reference would divide by it)
   float nucleus_p = 1;    // 0 … 1
   SampleArithmetic arithmetic = SampleArithmetic::as_compiled;
 };
 
 struct SampleOutput {
-  tess::i32 token_id = 0;
-  tess::bf16 prob;                                      // of token_id, after temperature and filter
-  std::array<tess::i32, top_k_report> top_k_token_ids;  // most probable first, ties to the lower id
-  std::array<tess::bf16, top_k_report> top_k_probs;     // with fewer than 8 tokens: id -1, probability 0
+  i32 token_id = 0;
+  bf16 prob;                                      // of token_id, after temperature and filter
+  std::array<i32, top_k_report> top_k_token_ids;  // most probable first, ties to the lower id
+  std::array<bf16, top_k_report> top_k_probs;     // with fewer than 8 tokens: id -1, probability 0
 };
 
 namespace detail {
@@ -64,15 +65,15 @@ inline float tree_sum(std::vector<float>& x) {
 /// exp of a bfloat16 number <= 0, rounded to bfloat16.
 class NegativeExp {
  public:
-  float operator()(tess::bf16 x) const { return table_[x.bits & 0x7fff]; }  // without the sign
+  float operator()(bf16 x) const { return table_[x.bits & 0x7fff]; }  // without the sign
 
  private:
   static const float* table() {
     static const auto values = [] {
       std::vector<float> v(0x8000);
       for (std::size_t i = 0; i < v.size(); ++i) {
-        const double x = tess::bf16::from_bits(static_cast<std::uint16_t>(i));
-        v[i] = tess::bf16(static_cast<float>(std::exp(-x)));
+        const double x = bf16::from_bits(static_cast<std::uint16_t>(i));
+        v[i] = bf16(static_cast<float>(std::exp(-x)));
       }
       return v;
     }();
@@ -85,10 +86,10 @@ class NegativeExp {
 /// 2i+1 is the i-th prefix sum of the pairs' sums, element 2i that of 2i-1 plus x[2i]. `scratch` holds the smaller
 /// levels.
 inline void tree_cumsum(float* x, std::size_t n, float* scratch) {
-  const auto add = [](float a, float b) { return float{tess::bf16(a + b)}; };
+  const auto add = [](float a, float b) { return float{bf16(a + b)}; };
   if (n < 2) return;
   if (n == 3) {  // XLA fuses the last two additions and rounds once
-    const float all = tess::bf16(x[0] + x[1] + x[2]);
+    const float all = bf16(x[0] + x[1] + x[2]);
     x[1] = add(x[0], x[1]);
     x[2] = all;
     return;
@@ -114,39 +115,38 @@ class Sampler {
     filter(logits, settings);
     softmax();
     SampleOutput out = report();
-    const std::size_t token = settings.temperature == 0 ? argmax_logit() : draw(key);
-    out.token_id = static_cast<tess::i32>(token);
+    const std::size_t token = settings.temperature == 0 ? argmax(logits) : draw(key);
+    out.token_id = static_cast<i32>(token);
     out.prob = probs_[token];
     return out;
   }
 
   /// The logits [V] after temperature and nucleus filter (-1e10 where a token is excluded). Valid until the next call.
-  std::span<const tess::bf16> filter(std::span<const float> logits, const SampleSettings& settings) {
-    if (logits.empty()) tess::fail("sampler: no logits");
+  std::span<const bf16> filter(std::span<const float> logits, const SampleSettings& settings) {
+    if (logits.empty()) fail("sampler: no logits");
     if (!(settings.temperature >= 0 && settings.temperature <= FLT_MAX))
-      tess::fail("sampler: temperature ", settings.temperature, " is not a finite number >= 0");
+      fail("sampler: temperature ", settings.temperature, " is not a finite number >= 0");
     if (!(settings.nucleus_p >= 0 && settings.nucleus_p <= 1))
-      tess::fail("sampler: nucleus_p ", settings.nucleus_p, " is not between 0 and 1");
+      fail("sampler: nucleus_p ", settings.nucleus_p, " is not between 0 and 1");
     for (std::size_t i = 0; i < logits.size(); ++i)
       if (!std::isfinite(logits[i]))
-        tess::fail("sampler: the logit of token ", i,
-                   " is not finite: a damaged checkpoint, or a wrong configuration for it");
+        fail("sampler: the logit of token ", i,
+             " is not finite: a damaged checkpoint, or a wrong configuration for it");
     arithmetic_ = settings.arithmetic;
     const float temperature = settings.temperature > 0 ? rounded(settings.temperature) : 1.0f;
     logits_.resize(logits.size());
-    for (std::size_t i = 0; i < logits.size(); ++i) logits_[i] = tess::bf16(rounded(logits[i]) / temperature);
+    for (std::size_t i = 0; i < logits.size(); ++i) logits_[i] = bf16(rounded(logits[i]) / temperature);
     if (settings.temperature > 0) {
       for (const auto& x : logits_)
         if (!std::isfinite(float{x}))
-          tess::fail("sampler: temperature ", settings.temperature,
-                     " is too small: logits / temperature overflows; use 0");
+          fail("sampler: temperature ", settings.temperature, " is too small: logits / temperature overflows; use 0");
       top_p_filter(settings.nucleus_p);
     }
     return logits_;
   }
 
   /// The probabilities [V] of the last call.
-  std::span<const tess::bf16> probs() const { return probs_; }
+  std::span<const bf16> probs() const { return probs_; }
 
  private:
   /// Keeps the logits >= the first one, in ascending order, at which the cumulative probability reaches 1 - p. Where
@@ -177,7 +177,7 @@ class Sampler {
     for (; rank >= counts_[o]; ++o) rank -= counts_[o];
     const float threshold = from_ordinal(o);
     for (auto& x : logits_)
-      if (x < threshold) x = tess::bf16(-1e10f);
+      if (x < threshold) x = bf16(-1e10f);
   }
 
   void softmax() {
@@ -187,13 +187,13 @@ class Sampler {
     scratch_ = exps_;
     const float sum = rounded(detail::tree_sum(scratch_));
     probs_.resize(logits_.size());
-    for (std::size_t i = 0; i < logits_.size(); ++i) probs_[i] = tess::bf16(divide(exps_[i], sum));
+    for (std::size_t i = 0; i < logits_.size(); ++i) probs_[i] = bf16(divide(exps_[i], sum));
   }
 
   SampleOutput report() const {
     SampleOutput out;
     out.top_k_token_ids.fill(-1);
-    out.top_k_probs.fill(tess::bf16(0.0f));
+    out.top_k_probs.fill(bf16(0.0f));
     int filled = 0;
     float least = -1;  // the smallest probability in a full report
     for (std::size_t i = 0; i < probs_.size(); ++i) {
@@ -206,7 +206,7 @@ class Sampler {
         out.top_k_token_ids[at] = out.top_k_token_ids[at - 1];
       }
       out.top_k_probs[at] = probs_[i];
-      out.top_k_token_ids[at] = static_cast<tess::i32>(i);
+      out.top_k_token_ids[at] = static_cast<i32>(i);
       if (filled == top_k_report) least = out.top_k_probs.back();
     }
     return out;
@@ -217,15 +217,15 @@ class Sampler {
     for (const auto x : logits_) most = std::max(most, ordinal(x));
     return from_ordinal(most);
   }
-  std::size_t argmax_logit() const {
-    return static_cast<std::size_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
+  static std::size_t argmax(std::span<const float> logits) {
+    return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   }
 
   /// argmax of logits + Gumbel noise; ties (common: the noise has 128 values) to the lower id. XLA keeps the largest sum
   /// so far in bfloat16, even where the sums are f32: as compiled the order matters, so the vocabulary is looked through
   /// in the parts of the reference's devices.
   std::size_t draw(Key key) {
-    random_bytes(key, static_cast<tess::index_t>(logits_.size()), bytes_);
+    random_bytes(key, static_cast<index_t>(logits_.size()), bytes_);
     const auto& noise = gumbel_bf16();
     const std::size_t part = (logits_.size() + reference_devices - 1) / reference_devices;
     std::size_t best = 0;
@@ -235,7 +235,7 @@ class Sampler {
       float most_here = -INFINITY;
       for (std::size_t i = from; i < std::min(from + part, logits_.size()); ++i) {
         const float x = rounded(noise[bytes_[i] >> 1] + logits_[i]);
-        if (x > most_here) most_here = tess::bf16(x), best_here = i;
+        if (x > most_here) most_here = bf16(x), best_here = i;
       }
       if (most_here > most) most = most_here, best = best_here;
     }
@@ -243,35 +243,35 @@ class Sampler {
   }
 
   /// What is bfloat16 as written and f32 as compiled.
-  float rounded(float x) const { return arithmetic_ == SampleArithmetic::as_written ? float{tess::bf16(x)} : x; }
+  float rounded(float x) const { return arithmetic_ == SampleArithmetic::as_written ? float{bf16(x)} : x; }
 
   /// exp of a number <= 0; 0 where it is below the normal numbers.
   float exp(float x) const {
-    if (arithmetic_ == SampleArithmetic::as_written) return rounded_exp_(tess::bf16(x));
+    if (arithmetic_ == SampleArithmetic::as_written) return rounded_exp_(bf16(x));
     return x < -87.3f ? 0.0f : std::exp(x);
   }
 
   /// A probability. Numbers below the normal ones are 0, as on XLA's CPU threads.
   static float divide(float e, float sum) {
     const float p = e / sum;
-    return p < FLT_MIN ? 0.0f : float{tess::bf16(p)};
+    return p < FLT_MIN ? 0.0f : float{bf16(p)};
   }
 
   // Numbers in ascending order of their ordinals; -0 and 0 differ, but not as logits.
-  static std::uint16_t ordinal(tess::bf16 x) {
+  static std::uint16_t ordinal(bf16 x) {
     const auto negative = static_cast<std::uint16_t>(-(x.bits >> 15));  // all bits, or none
     return static_cast<std::uint16_t>(x.bits ^ (negative | 0x8000));
   }
-  static tess::bf16 from_ordinal(std::size_t o) {
-    return tess::bf16::from_bits(static_cast<std::uint16_t>(o < 0x8000 ? 0xffff - o : o - 0x8000));
+  static bf16 from_ordinal(std::size_t o) {
+    return bf16::from_bits(static_cast<std::uint16_t>(o < 0x8000 ? 0xffff - o : o - 0x8000));
   }
 
   SampleArithmetic arithmetic_ = SampleArithmetic::as_compiled;
   detail::NegativeExp rounded_exp_;
-  std::vector<tess::bf16> logits_, probs_;
+  std::vector<bf16> logits_, probs_;
   std::vector<float> sorted_, exps_, scratch_;
   std::vector<std::uint32_t> counts_;
   std::vector<std::uint8_t> bytes_;
 };
 
-}  // namespace grok1
+}  // namespace tess::generate
