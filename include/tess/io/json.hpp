@@ -28,11 +28,13 @@ class Json {
 
   /// Parses a whole text. `name` (the file's) begins every message, also those of the accessors below.
   /// Errors: anything that RFC 8259 does not allow, keys that occur twice, numbers beyond a double, invalid UTF-8,
-  /// nesting deeper than 64, more than a quarter of a million values.
+  /// nesting deeper than 64, more than a million values (2^20).
   static Json parse(std::string_view text, std::string_view name);
   static Json read_file(const std::filesystem::path& path);
 
   [[nodiscard]] bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_); }
+  [[nodiscard]] bool is_object() const { return std::holds_alternative<Object>(value_); }
+  [[nodiscard]] bool is_array() const { return std::holds_alternative<Array>(value_); }
   [[nodiscard]] bool boolean() const { return get<bool>("true or false"); }
   [[nodiscard]] std::int64_t integer() const { return get<std::int64_t>("an integer"); }
   [[nodiscard]] const std::string& string() const& { return get<std::string>("a string"); }
@@ -101,7 +103,7 @@ class Json::Parser {
 
  private:
   static constexpr int max_depth = 64;
-  static constexpr std::size_t max_values = std::size_t{1} << 18;
+  static constexpr std::size_t max_values = std::size_t{1} << 20;  // a file of 100,000 tensors has eight for each
 
   [[noreturn]] void refuse(std::string_view expected) const {
     const std::string found =
@@ -126,7 +128,7 @@ class Json::Parser {
   Json value(int depth) {
     skip_space();
     if (depth > max_depth) refuse("nesting deeper than 64 is not read");
-    if (++values_ > max_values) refuse("more than 262144 values are not read");
+    if (++values_ > max_values) refuse("more than 1048576 values are not read");
     Json json(name_, line_);
     if (accept("null")) json.value_ = nullptr;
     else if (accept("true")) json.value_ = true;
@@ -164,8 +166,8 @@ class Json::Parser {
     } while (accept(","));
     if (!accept("}")) refuse("expected ',' or '}'");
     std::sort(members.begin(), members.end(), [](const Member& a, const Member& b) { return a.key < b.key; });
-    const auto same = [](const Member& a, const Member& b) { return a.key == b.key; };
-    if (const auto twice = std::adjacent_find(members.begin(), members.end(), same); twice != members.end())
+    const auto equal = [](const Member& a, const Member& b) { return a.key == b.key; };
+    if (const auto twice = std::adjacent_find(members.begin(), members.end(), equal); twice != members.end())
       fail(twice->value.where(), ": the key \"", printable(twice->key), "\" occurs twice.");
     return members;
   }

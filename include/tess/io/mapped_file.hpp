@@ -36,7 +36,7 @@ class MappedFile {
     void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
     if (address == MAP_FAILED)
       fail(path.string(), ": cannot be memory-mapped (", size, " bytes): ", std::strerror(errno), ".");
-    mapping_ = std::shared_ptr<const std::byte>(static_cast<const std::byte*>(address), Unmap{size});
+    mapping_ = std::shared_ptr<const std::byte>(static_cast<const std::byte*>(address), Unmap{size, path});
     size_ = size;
   }
 
@@ -52,6 +52,12 @@ class MappedFile {
   static void forget(const std::shared_ptr<const void>& owner) {
     if (const Unmap* mapping = std::get_deleter<Unmap>(owner))
       ::madvise(const_cast<void*>(owner.get()), mapping->size, MADV_DONTNEED);
+  }
+
+  /// The file that `owner` maps; empty where it maps none.
+  [[nodiscard]] static std::filesystem::path path_of(const std::shared_ptr<const void>& owner) {
+    const Unmap* mapping = std::get_deleter<Unmap>(owner);
+    return mapping ? mapping->path : std::filesystem::path();
   }
 
   /// Hints to the system, without effect on what is read: the bytes will be read once and in order / soon, all of them.
@@ -70,6 +76,7 @@ class MappedFile {
   };
   struct Unmap {
     std::size_t size;
+    std::filesystem::path path;
     void operator()(const std::byte* address) const { ::munmap(const_cast<std::byte*>(address), size); }
   };
 

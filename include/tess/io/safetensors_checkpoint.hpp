@@ -77,7 +77,7 @@ class SafetensorsCheckpoint {
       const auto& arrays = part != parts.end() ? part->second : parts.emplace(e.part, open(e.part)).first->second;
       const auto at = lower_bound(arrays, e.tensor);
       if (at == arrays.end() || at->name != e.tensor)
-        fail(path_.string(), ": names tensor '", printable(e.tensor), "' in ", e.part,
+        fail(path_.string(), ": names tensor '", printable(e.tensor), "' in ", printable(e.part),
              ", which has no such tensor.\n  ",
              "The index and the parts belong to different checkpoints, or a part was replaced.");
       arrays_.push_back(*at);
@@ -85,14 +85,15 @@ class SafetensorsCheckpoint {
     for (const auto& [part, arrays] : parts)
       for (const NamedArray& a : arrays)
         if (const NamedArray* known = find(a.name); !known || known->array.data.data() != a.array.data.data())
-          fail(path_.string(), ": does not name tensor '", printable(a.name), "' of ", part,
+          fail(path_.string(), ": does not name tensor '", printable(a.name), "' of ", printable(part),
                ".\n  A tensor that no index names would be lost: mend the index.");
   }
 
   std::vector<NamedArray> open(const std::string& part) const {
     const std::filesystem::path file = path_.parent_path() / part;
     if (!std::filesystem::exists(file))
-      fail(path_.string(), ": names the part ", part, ", which is not beside it.\n  Download the missing part.");
+      fail(path_.string(), ": names the part ", printable(part),
+           ", which is not beside it.\n  Download the missing part.");
     return SafetensorsFile(file).arrays();
   }
 

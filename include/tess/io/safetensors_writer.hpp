@@ -1,12 +1,7 @@
 // Writing safetensors: the header first, tensors in any order, and the file appears under its name only when whole.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <span>
@@ -14,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "atomic_file.hpp"
 #include "safetensors.hpp"
 
 namespace tess::io {
@@ -43,8 +39,7 @@ inline std::string_view code_of(DType dtype) {
 }
 }  // namespace detail::safetensors
 
-/// Writes one file. Nothing is seen under `path` before commit(): the bytes go into a file beside it, which commit()
-/// renames; a writer that is destroyed before removes it. So a crash or a full disk leaves the old file as it was.
+/// Writes one file, which appears whole or not at all (AtomicFile).
 /// Source: https://github.com/huggingface/safetensors, section "Format".
 class SafetensorsWriter {
  public:
@@ -53,21 +48,9 @@ class SafetensorsWriter {
   /// Errors: a name twice, an extent below zero, a file that cannot be made.
   SafetensorsWriter(std::filesystem::path path, std::vector<TensorEntry> entries,
                     const std::map<std::string, std::string>& metadata = {})
-      : path_(std::move(path)), beside_(path_.string() + ".part-" + std::to_string(::getpid())) {
-    const std::string header = lay_out(std::move(entries), metadata);
-    ::unlink(beside_.c_str());  // of a process that crashed
-    file_ = ::open(beside_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file_ < 0) fail(beside_.string(), ": cannot be created: ", std::strerror(errno), ".");
-    try {
-      put(std::as_bytes(std::span(header)), 0);
-    } catch (...) {
-      discard();
-      throw;
-    }
+      : path_(std::move(path)), header_(lay_out(std::move(entries), metadata)), file_(path_) {
+    file_.write(std::as_bytes(std::span(header_)), 0);
   }
-  SafetensorsWriter(const SafetensorsWriter&) = delete;
-  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
-  ~SafetensorsWriter() { discard(); }
 
   /// The elements of one tensor, in C order. Each is written once.
   /// Errors: a name that was not announced, a size that does not fit it, a tensor written twice, a full disk.
@@ -79,7 +62,7 @@ class SafetensorsWriter {
     if (bytes.size() != place.size)
       fail(path_.string(), ": tensor '", printable(name), "': ", bytes.size(), " bytes given, expected ", place.size,
            ".");
-    put(bytes, place.offset);
+    file_.write(bytes, place.offset);
     place.written = true;
   }
 
@@ -87,14 +70,7 @@ class SafetensorsWriter {
   void commit() {
     for (const auto& [name, place] : tensors_)
       if (!place.written) fail(path_.string(), ": tensor '", printable(name), "' was announced, but not written.");
-    if (::fsync(file_) != 0) refuse("cannot be written to disk");
-    const int closed = ::close(file_);
-    file_ = -1;
-    if (closed != 0 || ::rename(beside_.c_str(), path_.c_str()) != 0) {
-      const int reason = errno;
-      ::unlink(beside_.c_str());
-      fail(path_.string(), ": cannot be put in place: ", std::strerror(reason), ".");
-    }
+    file_.commit();
   }
 
  private:
@@ -122,9 +98,12 @@ class SafetensorsWriter {
         fail(path_.string(), ": tensor '", printable(e.name), "' of shape ", to_string(e.shape), " cannot be written.");
       if (!tensors_.emplace(e.name, Place{end, *size, false}).second)
         fail(path_.string(), ": two tensors have the name '", printable(e.name), "'.");
-      text += (text.back() == '{' ? "" : ",") + json_text(e.name) + ":{\"dtype\":" + json_text(code_of(e.dtype)) +
-              ",\"shape\":[";
-      for (const index_t extent : e.shape) text += (text.back() == '[' ? "" : ",") + std::to_string(extent);
+      if (text.back() != '{') text += ',';
+      text += json_text(e.name) + ":{\"dtype\":" + json_text(code_of(e.dtype)) + ",\"shape\":[";
+      for (const index_t extent : e.shape) {
+        if (text.back() != '[') text += ',';
+        text += std::to_string(extent);
+      }
       text += "],\"data_offsets\":[" + std::to_string(end) + "," + std::to_string(end + *size) + "]}";
       end += *size;
     }
@@ -137,29 +116,10 @@ class SafetensorsWriter {
     return header;
   }
 
-  void put(std::span<const std::byte> bytes, std::size_t offset) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) refuse("cannot be written");
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
-      offset += static_cast<std::size_t>(n);
-    }
-  }
-  [[noreturn]] void refuse(std::string_view what) const {
-    fail(path_.string(), ": ", std::string(what), ": ", std::strerror(errno),
-         ".\n  The file is left as it was before.");
-  }
-  void discard() {
-    if (file_ < 0) return;
-    ::close(file_);
-    file_ = -1;
-    ::unlink(beside_.c_str());
-  }
-
-  std::filesystem::path path_, beside_;
+  std::filesystem::path path_;
   std::map<std::string, Place> tensors_;
-  int file_ = -1;
+  std::string header_;
+  AtomicFile file_;  // made when the header is known to be right
 };
 
 /// Writes arrays that are in memory or mapped. Errors as above; the file appears whole or not at all.
