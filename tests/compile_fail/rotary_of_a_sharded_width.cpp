@@ -14,8 +14,8 @@ using Heads = ShardedTensor<f32, Shape<2, 8, 4, 64>, M, P<None, None, None, mode
 
 auto turned(Dry& dev, Heads q, Segments rows) {
 #ifdef MUST_NOT_COMPILE
-  return rotary<f32>(dev, q, rows, 10000);
+  return rotary<f32>(dev, q, rows);
 #else
-  return rotary<f32>(dev, reshard<P<None, None, model>>(dev, q), rows, 10000);
+  return rotary<f32>(dev, reshard<P<None, None, model>>(dev, q), rows);
 #endif
 }

@@ -116,3 +116,104 @@ TEST_CASE("Repeat hands every block its own state, and all of them the rest") {
   CHECK(states == std::vector<index_t>{1, 11, 21});
   CHECK(error(elements(y), mapped(1, 1 + 11 + 21 + 1.5f)) < 1e-6);
 }
+
+namespace {
+
+/// A row-parallel product: its result is pending over `model`.
+using Pending = nn::Linear<ShardedTensor<packed<f32>, Shape<width, width>, M, P<model, None>, Host>>;
+/// The same with the weight on every device: nothing is pending.
+using Finished = nn::Linear<ShardedTensor<packed<f32>, Shape<width, width>, M, P<None, None>, Host>>;
+
+/// A layer whose input is moved to where its weight wants it.
+template <class L>
+struct Moving {
+  L linear{};
+  template <class D, class T>
+  constexpr auto operator()(D& dev, const T& x) const {
+    return linear(dev, x, nn::WeightStationary{});
+  }
+};
+std::vector<f32> sum_of(const std::vector<f32>& a, const std::vector<f32>& b) {
+  std::vector<f32> sum(a);
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += b[i];
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("Parallel adds layers of the same input; sums that are pending alike are finished once") {
+  Host dev(1);
+  nn::Parallel<Moving<Pending>, Moving<Pending>> layers;
+  load(dev, std::get<0>(layers.layers).linear.weight, {width, width}, random(5, width * width));
+  load(dev, std::get<1>(layers.layers).linear.weight, {width, width}, random(6, width * width));
+  const auto x = input<P<data>>(dev);
+  const auto a = reduce(dev, std::get<0>(layers.layers)(dev, x)), b = reduce(dev, std::get<1>(layers.layers)(dev, x));
+  const index_t before = dev.traffic().collectives;
+  const auto y = reduce(dev, layers(dev, x));
+  CHECK(dev.traffic().collectives == before + 1);
+  CHECK(error(elements(y), sum_of(elements(a), elements(b))) < 1e-6);
+}
+
+TEST_CASE("Parallel lets what is finished, or pending over other axes, be pending with the rest, for nothing") {
+  Host dev(1);
+  using OverData = nn::Linear<ShardedTensor<packed<f32>, Shape<width, width>, M, P<data, None>, Host>>;
+  nn::Parallel<Moving<Pending>, Moving<OverData>, Moving<Finished>> layers;
+  auto& [over_model, over_data, finished] = layers.layers;
+  load(dev, over_model.linear.weight, {width, width}, random(5, width * width));
+  load(dev, over_data.linear.weight, {width, width}, random(6, width * width));
+  load(dev, finished.linear.weight, {width, width}, random(7, width * width));
+  const auto x = input<P<>>(dev);
+  const auto a = reduce(dev, over_model(dev, x)), b = reduce(dev, over_data(dev, x)), c = finished(dev, x);
+  const index_t before = dev.traffic().collectives;
+  const auto y = layers(dev, x);
+  CHECK(dev.traffic().collectives == before);
+  CHECK(error(elements(reduce(dev, y)), sum_of(sum_of(elements(a), elements(b)), elements(c))) < 1e-6);
+}
+
+TEST_CASE("Parallel finishes results that are sharded differently into the spec of the input") {
+  Host dev(1);
+  using Columns = nn::Linear<ShardedTensor<packed<f32>, Shape<width, width>, M, P<None, model>, Host>>;
+  nn::Parallel<Moving<Pending>, Moving<Columns>> layers;
+  auto& [pending, columns] = layers.layers;
+  load(dev, pending.linear.weight, {width, width}, random(5, width * width));
+  load(dev, columns.linear.weight, {width, width}, random(6, width * width));
+  const auto x = input<P<data>>(dev);
+  const auto y = layers(dev, x);
+  CHECK(decltype(y)::sharding == decltype(x)::sharding);
+  const auto a = reduce(dev, pending(dev, x));
+  const auto b = columns(dev, x);
+  CHECK(error(elements(y), sum_of(elements(a), elements(b))) < 1e-6);
+}
+
+TEST_CASE("Gated weighs a layer by a sigmoid, one number a row, and leaves its pending sum pending") {
+  Host dev(1);
+  using Gate = nn::Linear<ShardedTensor<packed<f32>, Shape<width, 1>, M, P<None, None>, Host>>;
+  nn::Gated<Gate, Moving<Pending>> layer;
+  const auto gate = random(7, width), weight = random(6, width * width);
+  load(dev, layer.gate.weight, {width, 1}, gate);
+  load(dev, layer.layer.linear.weight, {width, width}, weight);
+  const auto y = layer(dev, input<P<data>>(dev));
+  CHECK(decltype(y)::sharding.partial != 0);
+  std::vector<f64> expected;
+  for (std::size_t row = 0; row < 4; ++row) {
+    f64 logit = 0;
+    for (std::size_t k = 0; k < width; ++k) logit += static_cast<f64>(values[row * width + k]) * gate[k];
+    for (std::size_t n = 0; n < width; ++n) {
+      f64 product = 0;
+      for (std::size_t k = 0; k < width; ++k)
+        product += static_cast<f64>(values[row * width + k]) * weight[k * width + n];
+      expected.push_back(product / (1 + std::exp(-logit)));
+    }
+  }
+  CHECK(error(elements(reduce(dev, y)), expected) < 1e-6);
+}
+
+TEST_CASE("Either is one of two layers, with the parameters of that one") {
+  Host dev(1);
+  nn::Either<Affine, nn::Sequential<Affine, Affine>> layer{{2, 0}, {{{1, 1}, {3, 0}}}};
+  CHECK(elements(layer(dev, input<P<data>>(dev))) == mapped(2, 0));
+  CHECK(names(layer, "l") == std::vector<std::string>{"l/affine"});
+  layer.takes_second = true;
+  CHECK(elements(layer(dev, input<P<data>>(dev))) == mapped(3, 3));
+  CHECK(names(layer, "l") == std::vector<std::string>{"l/0/affine", "l/1/affine"});
+}

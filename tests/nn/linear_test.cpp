@@ -76,6 +76,29 @@ TEST_CASE("gathered weights of every type") {
   gathered_on_every_mesh<q8<4>>(1e-4);
 }
 
+TEST_CASE("the bias of a pending product is added once, and no byte moves before the sum is finished") {
+  const auto check = [](auto mesh, auto spec, auto weight_spec, auto bias_spec) {
+    using M = decltype(mesh);
+    CAPTURE(M::size);
+    Host dev(2);
+    Layer<M, Host, f32, decltype(weight_spec), decltype(bias_spec)> layer;
+    const auto w = load(dev, layer.weight, {K, N}, random(2, K * N));
+    const auto bias = random(3, N), x = random(1, B * T * K);
+    layer.bias = tensor<decltype(layer.bias)>(dev, {}, bias);
+    auto truth = product(widened(x), w, K, N);
+    for (std::size_t i = 0; i < truth.size(); ++i) truth[i] += static_cast<f64>(bias[i % N]);
+    const auto y = layer(dev, tensor<ShardedTensor<f32, S, M, decltype(spec), Host>>(dev, Extents<S>(B, T), x));
+    CHECK(decltype(y)::sharding.partial != 0);
+    CHECK(dev.traffic().collectives == 0);
+    CHECK(error(elements(y), truth) < 1e-6);
+    CHECK(error(elements(reduce(dev, y)), truth) < 1e-6);
+  };
+  check(Grid<1, 4>{}, P<None, None, model>{}, P<model>{}, P<>{});
+  check(Grid<2, 2>{}, P<data, None, model>{}, P<model>{}, P<None>{});
+  check(Grid<2, 4>{}, P<None, None, model>{}, P<model, data>{}, P<data>{});  // columns over another axis
+  check(Grid<2, 4>{}, P<None, None, model>{}, P<model, data>{}, P<>{});      // … of which the bias is whole
+}
+
 TEST_CASE("a layer without a bias is the product, and names one parameter; with one, two") {
   Host dev(1);
   using M = Grid<1, 1>;

@@ -35,7 +35,7 @@ TEST_CASE("position 0 is not turned, and base is the layer's") {
   using X = ShardedTensor<f32, Shape<1, 2, 1, 8>, M, P<>, Host>;
   const auto x = tensor<X>(dev, {}, random(1, 16));
   const Segment rows[] = {{0, 0, 2}};
-  const auto y = elements(nn::RotaryEmbedding<>{100}(dev, x, rows)),
+  const auto y = elements(nn::RotaryEmbedding<>{{.base = 100}}(dev, x, rows)),
              other = elements(nn::RotaryEmbedding<>{}(dev, x, rows));
   CHECK(std::equal(y.begin(), y.begin() + 8, elements(x).begin()));
   const f64 angle = std::pow(100.0, -2.0 * 1 / 8);  // of the second pair, one token on

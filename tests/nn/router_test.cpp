@@ -21,7 +21,8 @@ using S = Shape<dyn, dyn, width>;
 template <class M, class Spec, class WeightSpec, bool Normalize, class Strategy = nn::WeightStationary>
 void routes() {
   Host dev(2);
-  nn::Router<ShardedTensor<packed<f32>, Shape<width, E>, M, WeightSpec, Host>, nn::SoftmaxTopK<Normalize>, Strategy>
+  nn::Router<ShardedTensor<packed<f32>, Shape<width, E>, M, WeightSpec, Host>, nn::SoftmaxTopK<Normalize>, nn::NoBias,
+             nn::NoCorrection, Strategy>
       router;
   router.selected = k;
   const auto w = load(dev, router.weight, {width, E}, random(2, width * E));
@@ -33,7 +34,8 @@ void routes() {
   CHECK(error(elements(r.weights), truth.weights) < 1e-5);
 
   Dry dry;
-  const nn::Router<ShardedTensor<packed<f32>, Shape<width, E>, M, WeightSpec>, nn::SoftmaxTopK<Normalize>, Strategy>
+  const nn::Router<ShardedTensor<packed<f32>, Shape<width, E>, M, WeightSpec>, nn::SoftmaxTopK<Normalize>, nn::NoBias,
+                   nn::NoCorrection, Strategy>
       dried;
   dried(dry, make<ShardedTensor<f32, S, M, Spec>>(dry, Extents<S>(B, T)));
   check_traffic(dev, dry.cost);

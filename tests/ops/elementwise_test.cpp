@@ -75,6 +75,9 @@ TEST_CASE("select_token takes one token of every row, by its number in the whole
   for (index_t b = 0; b < 4; ++b)
     for (index_t i = 0; i < 6; ++i) expected.push_back(values[static_cast<std::size_t>((b * 3 + last[b]) * 6 + i)]);
   CHECK(elements(select_token(dev, x, [&](index_t b) { return last[b]; })) == expected);
+  using Empty = ShardedTensor<f32, Shape<4, 0, 6>, M, P<data>, Host>;
+  CHECK_THROWS_WITH_AS(select_token(dev, make<Empty>(dev, Extents<Empty::shape>{}), [](index_t) { return 0; }),
+                       "[select_token] a row has no token", Error);
 }
 
 TEST_CASE("run-time extents that differ are errors that name them") {

@@ -93,6 +93,124 @@ TEST_CASE("dispatch: every token's row appears once under each of its experts, i
   CHECK(dev.traffic().collectives == 0);
 }
 
+namespace {
+/// Token i on its device: choice j is expert (i + j) % E, unless (i + j) is a multiple of 3; token 0 has no expert at
+/// all.
+struct SomeOfNone {
+  void operator()(index_t i, std::span<const f32> logits, std::span<i32> experts, std::span<f32> weights) const {
+    for (std::size_t j = 0; j < experts.size(); ++j) {
+      const index_t at = i + static_cast<index_t>(j);
+      experts[j] = i == 0 || at % 3 == 0 ? no_expert : static_cast<i32>(at % E);
+      weights[j] = std::abs(logits[j]) + 1;
+    }
+  }
+};
+
+template <class M, class Spec, class WeightSpec, class BiasSpec>
+void some_choose_none() {
+  CAPTURE(M::size);
+  Host dev(2);
+  const auto x = random(1, B * T * width);
+  const auto tokens = tensor<ShardedTensor<f32, Tokens, M, Spec, Host>>(dev, Extents<Tokens>(B, T), x);
+  ShardedTensor<packed<f32>, Shape<E, width, out>, M, WeightSpec, Host> w;
+  const auto held = load(dev, w, {E, width, out}, random(2, E * width * out));
+  const auto b = random(4, E * out);
+  const auto bias = tensor<ShardedTensor<f32, Shape<E, out>, M, BiasSpec, Host>>(dev, {}, b);
+  using Rows = std::conditional_t<std::is_same_v<decltype(Spec{}), P<>>, P<>, P<data>>;
+  const auto routes = route(dev, logits_of<M, Rows>(dev, 3), k, SomeOfNone{});
+  const auto rows = dispatch(dev, tokens, routes, E);
+  const index_t tokens_of_device = B * T / parts<M>(SpecValue(routes.experts.sharding)[0]);
+  index_t choices = 0;
+  for (index_t i = 0; i < tokens_of_device * k; ++i) choices += routes.experts.storage().data(0)[i] != no_expert;
+  CHECK(choices < tokens_of_device * k);
+  CHECK(rows.offsets.storage().data(0)[E] == choices);
+
+  const auto y = matmul(dev, rows, w);
+  using Pending =
+      std::conditional_t<(decltype(y.rows)::sharding.partial != 0), P<None, None, Partial<model>>, BiasSpec>;
+  const auto pended = reshard<Pending>(dev, bias);
+  const auto doubled = map<f32>(
+      dev, [](f32 v) { return 2 * v; }, reduce(dev, add_bias(dev, y, pended)));
+  const auto truth =
+      weighted_sum(x, width, elements(routes.experts), elements(routes.weights), k, [&](const auto& token, index_t e) {
+        auto row = std::vector<f64>(out);
+        if (e == no_expert) return row;
+        row = product(token, matrix(held, e, width, out), width, out);
+        for (index_t n = 0; n < out; ++n)
+          row[static_cast<std::size_t>(n)] += static_cast<f64>(b[static_cast<std::size_t>(e * out + n)]);
+        for (f64& v : row) v *= 2;
+        return row;
+      });
+  const auto found = elements(combine(dev, doubled, routes));
+  CHECK(error(found, truth) < 1e-6);
+  for (index_t n = 0; n < out; ++n) CHECK(found[static_cast<std::size_t>(n)] == 0);  // token 0
+}
+}  // namespace
+
+TEST_CASE(
+    "a choice of no expert has no row and adds nothing; the others keep their expert, its bias and their weight") {
+  some_choose_none<Grid<1, 1>, P<>, P<>, P<>>();
+  some_choose_none<Grid<2, 2>, P<data>, P<None, None, model>, P<None, model>>();
+  some_choose_none<Grid<2, 2>, P<data, None, model>, P<None, model>, P<>>();
+}
+
+TEST_CASE("rows that belong to no choice are not touched by functions of the rows") {
+  Host dev(1);
+  using M = Grid<1, 1>;
+  const auto tokens =
+      tensor<ShardedTensor<f32, Tokens, M, P<>, Host>>(dev, Extents<Tokens>(B, T), random(1, B * T * width));
+  const auto routes = route(dev, logits_of<M, P<>>(dev, 3), k, SomeOfNone{});
+  const auto rows = dispatch(dev, tokens, routes, E);
+  index_t calls = 0;
+  map<f32>(
+      dev,
+      [&calls](f32 v) {
+        ++calls;
+        return v;
+      },
+      rows);
+  const index_t used = rows.offsets.storage().data(0)[E] * width;
+  CHECK(used < B * T * k * width);
+  CHECK(calls >= used);
+  CHECK(calls < used + 64);  // whole vectors
+}
+
+TEST_CASE("rows of f64 stay f64") {
+  Host dev(1);
+  using M = Grid<1, 1>;
+  const std::vector<f64> x = {1 + 0x1p-50, 2, 3 - 0x1p-50, 4};
+  const auto tokens = tensor<ShardedTensor<f64, Shape<1, 2, 2>, M, P<>, Host>>(dev, {}, x);
+  const auto logits = tensor<ShardedTensor<f32, Shape<1, 2, 2>, M, P<>, Host>>(dev, {}, std::vector<f32>{1, 0, 1, 0});
+  const auto rows = dispatch(dev, tokens, route(dev, logits, 1, nn::SoftmaxTopK<>{}), 2);
+  const auto doubled = map<f64>(
+      dev, [](f64 v) { return 2 * v; }, rows);
+  CHECK(elements(doubled.rows) == std::vector<f64>{2 + 0x1p-49, 4, 6 - 0x1p-49, 8});
+}
+
+TEST_CASE("a correction reaches the policy behind the logits, whole on every device") {
+  struct Corrected {
+    void operator()(std::span<const f32> logits, std::span<const f32> correction, std::span<i32> experts,
+                    std::span<f32> weights) const {
+      for (std::size_t j = 0; j < experts.size(); ++j) {
+        experts[j] = static_cast<i32>(j);
+        weights[j] = logits[j] + correction[j];
+      }
+    }
+  };
+  Host dev(1);
+  using M = Grid<2, 2>;
+  const auto correction = random(9, E);
+  const auto given = tensor<ShardedTensor<f32, Shape<E>, M, P<>, Host>>(dev, {}, correction);
+  const auto logits = logits_of<M, P<data>>(dev, 3);
+  const auto values = elements(logits), weights = elements(route(dev, logits, given, E, Corrected{}).weights);
+  for (std::size_t i = 0; i < values.size(); ++i) CHECK(weights[i] == values[i] + correction[i % E]);
+
+  const auto short_one =
+      tensor<ShardedTensor<f32, Shape<dyn>, M, P<>, Host>>(dev, Extents<Shape<dyn>>{E - 1}, random(9, E - 1));
+  CHECK_THROWS_WITH_AS(route(dev, logits, short_one, k, Corrected{}),
+                       "[route] a policy is given a row of 5 numbers for 6 experts", Error);
+}
+
 TEST_CASE("more experts a token than there are, or none, is an error") {
   Host dev(1);
   const auto logits = logits_of<Grid<1, 1>, P<>>(dev, 1);

@@ -22,7 +22,7 @@ OnOne<Shape<4, 6>> matrix(Host& dev) {
 
 }  // namespace
 
-TEST_CASE("slice, index, split, unstack take what their names say") {
+TEST_CASE("slice, index, split, split_at, unstack take what their names say") {
   Host dev(1);
   const auto x = matrix(dev);
   CHECK(numbers(slice<0, 1, 3>(dev, x)) == std::vector<f64>{6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17});
@@ -60,6 +60,12 @@ TEST_CASE("an extent of run time is checked at run time") {
   CHECK_THROWS_AS((slice<0, 1, 5>(dev, x)), Error);
   CHECK_THROWS_AS((split<0, 2, 3>(dev, x)), Error);
   CHECK(std::get<1>(split<0, 1, 3>(dev, x)).extent(0) == 3);
+  const auto [left, right] = split_at<1, 4, dyn>(dev, x, 4);
+  CHECK(numbers(left) == numbers(slice<1, 0, 4>(dev, x)));
+  CHECK(numbers(right) == numbers(slice<1, 4, 6>(dev, x)));
+  CHECK_THROWS_AS((split_at<1, 4, dyn>(dev, x, 3)), Error);
+  CHECK_THROWS_AS((split_at<1, dyn, dyn>(dev, x, 7)), Error);
+  CHECK_THROWS_AS((split_at<1, dyn, dyn>(dev, x, -1)), Error);
   CHECK_THROWS_AS((dynamic_slice<Shape<5, 6>>(dev, x, {0, 0})), Error);
 }
 
@@ -70,6 +76,7 @@ TEST_CASE("sharded slices hold what slices of the whole hold") {
   same_as_whole<S>(all, [](auto& dev, const auto& x) { return slice<1, 0, 5, 3>(dev, x); });
   same_as_whole<S>(all, [](auto& dev, const auto& x) { return index<1>(dev, x, 3); });
   same_as_whole<S>(all, [](auto& dev, const auto& x) { return split<1, 2, 3>(dev, x); });
+  same_as_whole<S>(all, [](auto& dev, const auto& x) { return split_at<1, 2, 3>(dev, x, 2); });
   same_as_whole<S>(all, [](auto& dev, const auto& x) { return unstack<1>(dev, x); });
   same_as_whole<S>(all, [](auto& dev, const auto& x) { return dynamic_slice<Shape<12, 2, 24>>(dev, x, {5, 2, 9}); });
 }

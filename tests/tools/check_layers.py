@@ -8,7 +8,7 @@ import re
 import sys
 
 # Lowest first. Folders of one layer do not include each other; headers beside the folders (tess.hpp) are on top.
-LAYERS = [["core"], ["mesh", "tensor"], ["sharding"], ["comm"], ["device"], ["ops"], ["nn", "io"]]
+LAYERS = [["core"], ["mesh", "tensor"], ["sharding"], ["comm"], ["device"], ["ops"], ["nn", "io"], ["generate"]]
 RANK = {folder: rank for rank, layer in enumerate(LAYERS) for folder in layer}
 TOP = len(LAYERS)
 STANDARD_ONLY = RANK["comm"]  # up to here nothing but the standard library is included

@@ -17,13 +17,16 @@ concept Device = requires(D& dev, const Extents<Shape<1>>& local) {
 
 /// The verbs, as tags for the error. Their arguments: the result, then the operands.
 struct verbs {
+  struct add_grouped_bias;
   struct append_to_cache;
   struct attention;
   struct collective;
   struct combine;
+  struct combine_here;
   struct contract;
   struct copy;
   struct dispatch;
+  struct dispatch_here;
   struct dynamic_slice;
   struct fill;
   struct fill_by_index;
@@ -32,17 +35,21 @@ struct verbs {
   struct grouped_matmul;
   struct map;
   struct map_broadcast;
+  struct map_grouped;
   struct map_lines;
   struct matmul;
+  struct matmul_heads;
   struct matmul_rows;
   struct number_devices;
   struct reduce_lines;
+  struct return_tokens;
   struct rms_scale;
   struct rotary;
   struct route;
   struct scatter_add;
   struct select_token;
   struct send;
+  struct send_tokens;
   struct sum_squares;
   struct take;
 };

@@ -9,8 +9,11 @@
 #include "device.hpp"
 #include "dry/block_verbs.hpp"
 #include "dry/element_verbs.hpp"
+#include "dry/expert_verbs.hpp"
 #include "dry/product_verbs.hpp"
+#include "dry/routing_verbs.hpp"
 #include "dry/structure_verbs.hpp"
+#include "rotary_options.hpp"
 #include "timeline.hpp"
 
 namespace tess {
@@ -39,7 +42,12 @@ constexpr TransferLine transfer_of(const StepBill& b) {
 }
 }  // namespace detail
 
-struct Dry : dry::BlockVerbs<Dry>, dry::ProductVerbs<Dry>, dry::ElementVerbs<Dry>, dry::StructureVerbs<Dry> {
+struct Dry : dry::BlockVerbs<Dry>,
+             dry::ProductVerbs<Dry>,
+             dry::RoutingVerbs<Dry>,
+             dry::ExpertVerbs<Dry>,
+             dry::ElementVerbs<Dry>,
+             dry::StructureVerbs<Dry> {
   Cost cost{};
   index_t live_bytes = 0;
   Timeline* timeline = nullptr;  // where the calls are written down, if anywhere
@@ -200,7 +208,7 @@ struct Dry : dry::BlockVerbs<Dry>, dry::ProductVerbs<Dry>, dry::ElementVerbs<Dry
     work({.verb = "rms_scale", .weight_bytes = shard_bytes(scale), .activation_bytes = bytes(y, x, sums)}, scale);
   }
   template <class Y, class X, class Rows>
-  constexpr void rotary(Y& y, const X& x, const Rows&, f32) {
+  constexpr void rotary(Y& y, const X& x, const Rows&, const RotaryOptions&) {
     moved("rotary", y, x);
   }
   template <class C, class X, class Rows>
@@ -210,38 +218,38 @@ struct Dry : dry::BlockVerbs<Dry>, dry::ProductVerbs<Dry>, dry::ElementVerbs<Dry
           .activation_bytes = bytes(x)});
   }
 
-  /// Query t of a row meets start + t + 1 keys, twice: scores and values. Keys and values are read once. The busiest
-  /// device counts.
-  template <class Y, class Q, class K, class V, class Rows, class Options>
-  constexpr void attention(Y& y, const Q& q, const K& k, const V&, const Rows& rows, const Options&) {
+  /// Query t of a row meets start + t + 1 keys, or those of its window, twice: scores and values. Keys are read once, and
+  /// so are values that are none of their columns. The busiest device counts.
+  template <class Y, class Q, class K, class V, class Sinks, class Rows, class Options>
+  constexpr void attention(Y& y, const Q& q, const K& k, const V& v, const Sinks& sinks, const Rows& rows,
+                           const Options& options) {
+    const auto met = [w = options.window](index_t n) {  // keys, by the queries at positions 0 … n - 1
+      return w > 0 && n > w ? w * (w + 1) / 2 + (n - w) * w : n * (n + 1) / 2;
+    };
     index_t most_pairs = 0, most_keys = 0;
     for (index_t first = 0; first < rows.size(); first += q.local_extent(0)) {
       index_t pairs = 0, keys = 0;
       for (index_t b = first; b < first + q.local_extent(0); ++b) {
-        pairs += rows[b].count * rows[b].start + rows[b].count * (rows[b].count + 1) / 2;
-        keys += rows[b].start + rows[b].count;
+        const index_t start = rows[b].start, end = start + rows[b].count;
+        pairs += met(end) - met(start);
+        if (end > start) keys += options.window > 0 && start >= options.window ? end - start + options.window - 1 : end;
       }
       most_pairs = pairs > most_pairs ? pairs : most_pairs;
       most_keys = keys > most_keys ? keys : most_keys;
     }
-    constexpr auto element = static_cast<index_t>(sizeof(typename K::value_type) + sizeof(typename V::value_type));
-    work({.verb = "attention",
-          .flops = 2 * 2 * most_pairs * q.local_extent(2) * q.local_extent(3),
-          .cache_bytes = most_keys * k.local_extent(2) * k.local_extent(3) * element,
-          .activation_bytes = bytes(y, q)});
-  }
-
-  template <class Ids, class Weights, class Logits, class Choose>
-  constexpr void route(Ids& ids, Weights& weights, const Logits& logits, Choose) {
-    moved("route", ids, weights, logits);
-  }
-  template <class Rows, class Positions, class Offsets, class X, class Ids>
-  constexpr void dispatch(Rows& rows, Positions& positions, Offsets& offsets, const X& x, const Ids& ids) {
-    moved("dispatch", rows, positions, offsets, x, ids);
-  }
-  template <class Y, class Rows, class Positions, class Weights>
-  constexpr void combine(Y& y, const Rows& rows, const Positions& positions, const Weights& weights) {
-    moved("combine", y, rows, positions, weights);
+    index_t position = k.local_extent(2) * k.local_extent(3) * static_cast<index_t>(sizeof(typename K::value_type));
+    if constexpr (AnyTensor<V>)
+      position += v.local_extent(2) * v.local_extent(3) * static_cast<index_t>(sizeof(typename V::value_type));
+    WorkLine line{.verb = "attention",
+                  .flops = 2 * most_pairs * q.local_extent(2) * (q.local_extent(3) + y.local_extent(3)),
+                  .cache_bytes = most_keys * position,
+                  .activation_bytes = bytes(y, q)};
+    if constexpr (AnyTensor<Sinks>) {
+      line.weight_bytes = shard_bytes(sinks);
+      work(line, sinks);
+    } else {
+      work(line);
+    }
   }
 
   // ---- how a verb writes itself into the bill

@@ -15,9 +15,11 @@
 #include "host/element_verbs.hpp"
 #include "host/elementwise.hpp"
 #include "host/exchange.hpp"
+#include "host/expert_verbs.hpp"
 #include "host/gemm.hpp"
 #include "host/pack.hpp"
 #include "host/product_verbs.hpp"
+#include "host/routing_verbs.hpp"
 #include "host/storage.hpp"
 #include "host/structure_verbs.hpp"
 #include "host/thread_pool.hpp"
@@ -37,6 +39,8 @@ struct Traffic {
 class Host : public host::WeightVerbs<Host>,
              public host::BlockVerbs<Host>,
              public host::ProductVerbs<Host>,
+             public host::RoutingVerbs<Host>,
+             public host::ExpertVerbs<Host>,
              public host::ElementVerbs<Host>,
              public host::StructureVerbs<Host> {
  public:
@@ -148,6 +152,9 @@ class Host : public host::WeightVerbs<Host>,
     each_shard<Y>([&](index_t r) {
       const auto& experts = w.storage().matrices(r);
       const i32* at = offsets.storage().data(r);
+      if (static_cast<index_t>(experts.size()) != offsets.local_extent(0) - 1)
+        fail("[matmul] rows are grouped for ", offsets.local_extent(0) - 1, " experts, and there are weights of ",
+             experts.size(), " (MoELayer's expert_count)");
       std::vector<Problem> problems;
       for (std::size_t e = 0; e < experts.size(); ++e)
         if (at[e + 1] > at[e])
@@ -200,16 +207,18 @@ class Host : public host::WeightVerbs<Host>,
   }
 
   template <AnyTensor Y, AnyTensor X, class Rows>
-  void rotary(Y& y, const X& x, const Rows& rows, f32 base) {
+  void rotary(Y& y, const X& x, const Rows& rows, const RotaryOptions& options) {
     const index_t batch = x.local_extent(0), tokens = x.local_extent(1), heads = x.local_extent(2),
                   width = x.local_extent(3);
-    const host::Rotary turn(width, base);
+    const host::Rotary turn(width, options);
     each_shard<Y>([&](index_t r) {
       const index_t first = shard_index<typename X::mesh>(X::sharding[0], r) * batch;
-      pool_->for_range(batch * tokens, std::max<index_t>(1, elementwise_grain / (heads * width)),
+      const index_t before = shard_index<typename X::mesh>(X::sharding[1], r) * tokens;  // those of a row elsewhere
+      pool_->for_range(batch * tokens, std::max<index_t>(1, elementwise_grain / std::max<index_t>(1, heads * width)),
                        [&](index_t begin, index_t end) {
                          for (index_t i = begin; i < end; ++i) {
-                           const index_t position = rows[first + i / tokens].start + i % tokens, at = i * heads * width;
+                           const index_t position = rows[first + i / tokens].start + before + i % tokens,
+                                         at = i * heads * width;
                            turn.apply(x.storage().data(r) + at, y.storage().data(r) + at, &position, 1, heads);
                          }
                        });
@@ -230,8 +239,9 @@ class Host : public host::WeightVerbs<Host>,
     });
   }
 
-  template <AnyTensor Y, AnyTensor Q, AnyTensor K, AnyTensor V, class Rows, class Options>
-  void attention(Y& y, const Q& q, const K& keys, const V& values, const Rows& rows, const Options& options) {
+  template <AnyTensor Y, AnyTensor Q, AnyTensor K, class V, class Sinks, class Rows, class Options>
+  void attention(Y& y, const Q& q, const K& keys, const V& values, const Sinks& sinks, const Rows& rows,
+                 const Options& options) {
     const auto batch = static_cast<std::size_t>(q.local_extent(0));
     std::vector<index_t> slot(batch), start(batch), count(batch);
     each_shard<Y>([&](index_t r) {
@@ -247,66 +257,21 @@ class Host : public host::WeightVerbs<Host>,
       a.head_dim = q.local_extent(3);
       const auto used = rules::key_heads_of(mesh_value<typename Q::mesh>, Q::sharding, K::sharding, q.local_extent(2),
                                             q.extent(2) / keys.extent(2), r);
-      const index_t skipped = used.first * keys.local_extent(3);
       a.slots = keys.local_extent(0), a.capacity = keys.local_extent(1);
       a.cached_heads = keys.local_extent(2), a.kv_heads = used.count;
-      a.q = q.storage().data(r), a.k = keys.storage().data(r) + skipped, a.v = values.storage().data(r) + skipped;
-      a.out = y.storage().data(r);
+      a.q = q.storage().data(r), a.out = y.storage().data(r);
+      a.k = keys.storage().data(r) + used.first * keys.local_extent(3);
+      a.value_dim = y.local_extent(3);
+      if constexpr (AnyTensor<V>) {
+        a.v = values.storage().data(r) + used.first * values.local_extent(3);
+      } else {  // columns of the keys
+        a.v = a.k;
+        a.cached_value_dim = keys.local_extent(3);
+      }
+      if constexpr (AnyTensor<Sinks>) a.sinks = sinks.storage().data(r);
       a.slot = slot.data(), a.start = start.data(), a.count = count.data();
-      a.scale = options.scale, a.cap = options.cap;
+      a.scale = options.scale, a.cap = options.cap, a.window = options.window;
       host::attention(*pool_, a);
-    });
-  }
-
-  template <AnyTensor Ids, AnyTensor Weights, AnyTensor Logits, class Choose>
-  void route(Ids& ids, Weights& weights, const Logits& logits, Choose choose) {
-    const auto k = static_cast<std::size_t>(ids.local_extent(2));
-    each_row(logits, [&](index_t r, index_t row, index_t experts) {
-      const std::size_t at = static_cast<std::size_t>(row) * k;
-      const std::span<const f32> scores(logits.storage().data(r) + row * experts, static_cast<std::size_t>(experts));
-      const std::span<i32> chosen(ids.storage().data(r) + at, k);
-      const std::span<f32> shares(weights.storage().data(r) + at, k);
-      if constexpr (requires { choose(row, scores, chosen, shares); }) choose(row, scores, chosen, shares);
-      else choose(scores, chosen, shares);
-    });
-  }
-
-  template <AnyTensor Rows, AnyTensor Positions, AnyTensor Offsets, AnyTensor X, AnyTensor Ids>
-  void dispatch(Rows& rows, Positions& positions, Offsets& offsets, const X& x, const Ids& ids) {
-    const index_t k = ids.local_extent(2), n = rows.local_extent(0), width = x.local_extent(2),
-                  experts = offsets.local_extent(0) - 1;
-    each_shard<Rows>([&](index_t r) {
-      const i32* id = ids.storage().data(r);
-      i32* at = offsets.storage().data(r);
-      i32* position = positions.storage().data(r);
-      std::fill_n(at, experts + 1, 0);
-      for (index_t i = 0; i < n; ++i) {
-        if (id[i] < 0 || id[i] >= experts)
-          fail("[dispatch] a token is routed to expert ", id[i], ", but ", experts,
-               " are declared (MoELayer's expert_count)");
-        ++at[id[i] + 1];
-      }
-      for (index_t e = 0; e < experts; ++e) at[e + 1] += at[e];
-      std::vector<i32> next(at, at + experts);
-      for (index_t i = 0; i < n; ++i) position[i] = next[static_cast<std::size_t>(id[i])]++;
-      for (index_t i = 0; i < n; ++i)
-        std::copy_n(x.storage().data(r) + i / k * width, width, rows.storage().data(r) + position[i] * width);
-    });
-  }
-
-  template <AnyTensor Y, AnyTensor Rows, AnyTensor Positions, AnyTensor Weights>
-  void combine(Y& y, const Rows& rows, const Positions& positions, const Weights& weights) {
-    const index_t k = weights.local_extent(2);
-    each_row(y, [&](index_t r, index_t token, index_t width) {
-      f32* out = y.storage().data(r) + token * width;
-      for (index_t j = 0; j < k; ++j) {
-        const f32 w = weights.storage().data(r)[token * k + j];
-        const f32* in = rows.storage().data(r) + positions.storage().data(r)[token * k + j] * width;
-        if (j == 0)
-          for (index_t i = 0; i < width; ++i) out[i] = w * in[i];
-        else
-          for (index_t i = 0; i < width; ++i) out[i] += w * in[i];
-      }
     });
   }
 

@@ -21,4 +21,15 @@ struct SquaredRelu {
   f32 operator()(f32 x) const { return x > 0 ? x * x : 0.0f; }
 };
 
+// Activations of two numbers, gate and up, for networks in which the gate does more than to multiply.
+
+/// (up + 1) g sigmoid(alpha g) with g = min(gate, limit) and up within ±limit. Source: GPT-OSS, arXiv 2508.10925.
+struct ClampedSwiGLU {
+  f32 limit = 7, alpha = 1.702f;
+  f32 operator()(f32 gate, f32 up) const {
+    const f32 g = gate > limit ? limit : gate, below = up > limit ? limit : up, u = below < -limit ? -limit : below;
+    return (u + 1) * (g / (1.0f + math::Exp::apply(-alpha * g)));
+  }
+};
+
 }  // namespace tess::nn

@@ -7,8 +7,8 @@
 
 namespace tess::nn {
 
-/// table [V, D] (element type table<bf16>). ids i32 [B, T] -> f32 [B, T, D]; an axis on D gives a column shard, an axis
-/// on V a pending sum (ops/take.hpp).
+/// table [V, D] of f32 or bf16, or of table<bf16> where it is the head as well. ids i32 [B, T] -> [B, T, D] of the
+/// table's type, f32 of table<bf16>; an axis on D gives a column shard, an axis on V a pending sum (ops/take.hpp).
 template <AnyTensor Rows>
 struct Embedding {
   Rows table{};

@@ -1,14 +1,27 @@
-// GatedFeedForward: activation(x·gate) ⊙ (x·up), then down; a dense block, or the experts of a mixture.
+// GatedFeedForward: activation(x·gate) ⊙ (x·up), then down; FeedForward: the same without a gate. Dense, or experts.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <type_traits>
+
 #include "activations.hpp"
 #include "linear.hpp"
 
 namespace tess::nn {
 
+namespace detail {
+/// Plain tokens move to where the first weights are, once for all products; grouped rows must lie so already.
+template <class How, class W, class D, class X>
+constexpr auto at_input(D& dev, const X& x) {
+  if constexpr (AnyGrouped<X>) return x;
+  else return reshard<typename How::template input_spec<X, W>>(dev, x);
+}
+}  // namespace detail
+
 /// x [..., D] -> f32 [..., D] P<b', n, Partial<f>>, for gate and up P<d, f> and down P<f, n>: the caller finishes the
-/// sum. For rows grouped by expert (ops/experts.hpp) the weights are [E, D, F] and [E, F, D].
-/// The hidden layer is f32. Strategy: that of its products; where they say InPlace, weights stay at rest.
+/// sum. For rows grouped by expert (ops/experts.hpp) the weights are [E, D, F] and [E, F, D], and biases [E, F], [E,
+/// D]. The hidden layer is f32. An activation of one number acts on the gate, which multiplies up; one of two numbers
+/// (ClampedSwiGLU) makes the hidden layer of gate and up.
+/// Strategy: that of its products; where they say InPlace, weights stay at rest.
 /// Bytes: where d is a mesh axis, x moves to it (plain tokens; grouped rows must lie so already) and the two hidden
 /// sums are finished, or else the weights are gathered; none otherwise. Source: Shazeer, arXiv 2002.05202.
 template <class Gate, class Up, class Down, class Activation = Silu,
@@ -23,16 +36,16 @@ struct GatedFeedForward {
   /// Where tokens must lie to be multiplied with the first weights.
   template <class X, class How = Strategy>
   using input_spec = typename How::template input_spec<X, decltype(Gate::weight)>;
+  /// And how the first weights then lie.
+  template <class X, class How = Strategy>
+  using weight_spec = typename How::template weight_spec<X, decltype(Gate::weight)>;
 
   template <class D, class X, class How = Strategy>
   constexpr auto operator()(D& dev, const X& x, How how = {}) const {
-    const auto in = at_input<How>(dev, x);
+    const auto in = detail::at_input<How, decltype(Gate::weight)>(dev, x);
     const auto g = reduce(dev, gate(dev, in, how));
     const auto u = reduce(dev, up(dev, in, how));
-    const auto act = activation;
-    const auto hidden = map<f32>(
-        dev, [act](f32 a, f32 b) { return act(a) * b; }, g, u);
-    return down(dev, hidden, how);
+    return down(dev, hidden(dev, g, u), how);
   }
 
   template <class F>
@@ -43,11 +56,40 @@ struct GatedFeedForward {
   }
 
  private:
-  /// Once for both products.
-  template <class How, class D, class X>
-  static constexpr auto at_input(D& dev, const X& x) {
-    if constexpr (AnyGrouped<X>) return x;
-    else return reshard<input_spec<X, How>>(dev, x);
+  template <class D, class G, class U>
+  constexpr auto hidden(D& dev, const G& g, const U& u) const {
+    const auto act = activation;
+    if constexpr (std::is_invocable_v<Activation, f32, f32>) return map<f32>(dev, act, g, u);
+    else
+      return map<f32>(
+          dev, [act](f32 a, f32 b) { return act(a) * b; }, g, u);
+  }
+};
+
+/// x [..., D] -> activation(x·up)·down, f32 [..., D]: specs, experts, strategy and bytes as of GatedFeedForward, with
+/// one hidden sum. Source: Vaswani et al., arXiv 1706.03762.
+template <class Up, class Down, class Activation, class Strategy = or_stationary<typename Up::strategy>>
+struct FeedForward {
+  using strategy = Strategy;
+  Up up{};
+  Down down{};
+  [[no_unique_address]] Activation activation{};
+
+  template <class X, class How = Strategy>
+  using input_spec = typename How::template input_spec<X, decltype(Up::weight)>;
+  template <class X, class How = Strategy>
+  using weight_spec = typename How::template weight_spec<X, decltype(Up::weight)>;
+
+  template <class D, class X, class How = Strategy>
+  constexpr auto operator()(D& dev, const X& x, How how = {}) const {
+    const auto in = detail::at_input<How, decltype(Up::weight)>(dev, x);
+    return down(dev, map<f32>(dev, activation, reduce(dev, up(dev, in, how))), how);
+  }
+
+  template <class F>
+  constexpr void parameters(const Scope& scope, F&& f) {
+    up.parameters(scope / "up", f);
+    down.parameters(scope / "down", f);
   }
 };
 

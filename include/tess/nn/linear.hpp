@@ -9,10 +9,32 @@ namespace tess::nn {
 
 struct NoBias {};
 
+namespace detail {
+template <class B, class Of>
+struct bias_beside {
+  using Y = multiplied_t<Of>;
+  static constexpr SpecValue value = [] {
+    SpecValue s = B::sharding;
+    if constexpr (AnyGrouped<Of>) s[0] = spec_value<P<typename Of::experts>, typename B::mesh, 1>[0];
+    if (s.partial == 0 && (s.sharded() & Y::sharding.partial) == 0) s.pend(Y::sharding.partial);
+    return s;
+  }();
+};
+/// The bias as it is added to y: pending where y's sum is, so that one of the addends has it, and with the experts that
+/// were gathered. Moves no byte but for these.
+template <class Y, class D, class B>
+constexpr auto beside(D& dev, const B& bias) {
+  return reshard<spec_type<typename B::mesh, bias_beside<B, Y>>>(dev, bias);
+}
+}  // namespace detail
+
 /// x [..., K] (f32 or bf16), weight [K, N] (f32, bf16 or q8) -> f32 [..., N].
 ///   P<b..., k> by P<k, n> -> P<b..., n, Partial<k>>
-/// For rows grouped by expert the weight is [E, K, N]. With a bias the product must not be Partial.
+/// For rows grouped by expert the weight is [E, K, N], its bias [E, N]. To a pending product the bias is added once: it
+/// lies as the product's columns do, or is whole, and becomes pending for nothing.
 /// Strategy: InPlace, WeightStationary or Gathered (nn/strategy.hpp), unless a call names another.
+/// A projection of one's own derives from it and hides `biased`, which is called on the finished columns by `project`,
+/// so that attention and other layers take it as well.
 template <AnyTensor W, class Bias = NoBias, class Strategy = InPlace>
 struct Linear {
   using strategy = Strategy;
@@ -29,7 +51,7 @@ struct Linear {
   template <class D, class Y>
   constexpr auto biased(D& dev, const Y& y) const {
     if constexpr (std::is_same_v<Bias, NoBias>) return y;
-    else return add_bias(dev, y, bias);
+    else return add_bias(dev, y, detail::beside<Y>(dev, bias));
   }
 
   template <class F>

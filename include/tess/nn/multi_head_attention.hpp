@@ -3,6 +3,7 @@
 #pragma once
 #include "../ops/attention.hpp"
 #include "../ops/reshape.hpp"
+#include "bills_alike.hpp"
 #include "linear.hpp"
 #include "rotary_embedding.hpp"
 
@@ -64,11 +65,15 @@ constexpr void check_key_value_heads() {
 }
 }  // namespace detail
 
+/// Queries and keys as they are projected.
+struct NoNorm {};
+
 /// What a layer remembers of the tokens it has seen: keys (rotated) and values, [S, C, HK, D] for S sequences of up to
 /// C tokens; bf16, or f32 where nothing may be rounded.
 template <AnyTensor C>
 struct KVCache {
   using value_type = typename C::value_type;
+  using tensor = C;
   C keys{}, values{};
 };
 
@@ -79,11 +84,14 @@ struct KVCache {
 /// Strategy: that of the projections; where they say InPlace, weights stay at rest (nn/strategy.hpp).
 /// Bytes: x to P<.., e>, the projections' sums over e, and the batch to w_o's axes, or else the gathered weights; none
 /// of them on a mesh that shards only heads. Keys and values are rounded once, into the cache's type; everything else
-/// stays in f32. Options: scale and cap (cap · tanh(score / cap), 0 for none).
+/// stays in f32. Options: scale (1 unless the model sets it, to 1/√D as a rule), cap (cap · tanh(score / cap), 0 for
+/// none), window (0 for none).
+/// HeadNorm: of the D values of every query and key head, before they turn; each has a scale of its own. Sinks: f32 [HQ]
+/// P<h>, for the softmax of every head (ops/attention.hpp).
 /// Source: Vaswani et al., arXiv 1706.03762; Ainslie et al., arXiv 2305.13245; Grok-1's model.py, class
-/// MultiHeadAttention.
+/// MultiHeadAttention; query/key norms: Dehghani et al., arXiv 2302.05442, and Qwen3, arXiv 2505.09388.
 template <class H, class Query, class Key, class Value, class Output, class Rotary = RotaryEmbedding<>,
-          class Strategy = or_stationary<typename Query::strategy>>
+          class Strategy = or_stationary<typename Query::strategy>, class HeadNorm = NoNorm, class Sinks = NoSinks>
 struct MultiHeadAttention {
   using strategy = Strategy;
   Query query{};
@@ -91,8 +99,10 @@ struct MultiHeadAttention {
   Value value{};
   Output output{};
   Rotary rotary{};
+  [[no_unique_address]] HeadNorm query_norm{}, key_norm{};
+  [[no_unique_address]] Sinks sinks{};
   AttentionOptions options{};
-  index_t query_heads = H::query, key_value_heads = H::key_value;  // to be set where the type says dyn
+  index_t query_heads = H::query, key_value_heads = H::key_value, head_width = H::width;  // to be set where dyn
 
   template <class D, class X, class Cache, class How = Strategy>
   constexpr auto operator()(D& dev, const X& x, Cache& cache, Segments rows, How how = {}) const {
@@ -104,13 +114,25 @@ struct MultiHeadAttention {
       const auto v = heads<H::key_value>(project<head_spec<X, Key>>(dev, value, in, how), key_value_heads);
       append_to_cache(dev, cache.values, cast<typename Cache::value_type>(dev, v), rows);  // [B, T, HK, D]
       const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in, how), key_value_heads);
-      append_to_cache(dev, cache.keys, cast<typename Cache::value_type>(dev, rotary(dev, k, rows)), rows);
+      append_to_cache(dev, cache.keys, cast<typename Cache::value_type>(dev, turned(dev, key_norm, k, rows)), rows);
       const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in, how), query_heads);
-      const auto mixed =
-          attention<f32>(dev, rotary(dev, q, rows), cache.keys, cache.values, rows, options);  // [B, T, HQ, D]
+      const auto mixed = attention<f32>(dev, turned(dev, query_norm, q, rows), cache.keys, cache.values, rows, options,
+                                        sinks);  // [B, T, HQ, D]
       return output(dev, merge<2>(mixed), how);  // [B, T, HQ·D] -> [B, T, E]
     }
   }
+
+  /// An empty cache for `slots` sequences of up to `capacity` tokens.
+  template <class Cache, class D>
+  constexpr Cache empty_cache(D& dev, index_t slots, index_t capacity) const {
+    using C = typename Cache::tensor;
+    if (query_heads == dyn || key_value_heads == dyn || head_width == dyn)
+      fail("[attention] query_heads, key_value_heads and head_width are to be set where the type says dyn");
+    const auto extents = Extents<typename C::shape>::from({slots, capacity, key_value_heads, head_width});
+    return {make_state<C>(dev, extents), make_state<C>(dev, extents)};
+  }
+
+  constexpr bool bills_as(const MultiHeadAttention& o) const { return options.window == o.options.window; }
 
   template <class F>
   constexpr void parameters(const Scope& scope, F&& f) {
@@ -118,6 +140,11 @@ struct MultiHeadAttention {
     key.parameters(scope / "key", f);
     value.parameters(scope / "value", f);
     output.parameters(scope / "output", f);
+    if constexpr (!std::is_same_v<HeadNorm, NoNorm>) {
+      query_norm.parameters(scope / "query_norm", f);
+      key_norm.parameters(scope / "key_norm", f);
+    }
+    if constexpr (!std::is_same_v<Sinks, NoSinks>) f(scope / "sinks", sinks);
   }
 
  private:
@@ -127,6 +154,11 @@ struct MultiHeadAttention {
   template <index_t N, class Y>
   static constexpr auto heads(const Y& y, index_t n) {
     return split<2, N, H::width>(y, n);
+  }
+  template <class D, class Y>
+  constexpr auto turned(D& dev, const HeadNorm& norm, const Y& y, Segments rows) const {
+    if constexpr (std::is_same_v<HeadNorm, NoNorm>) return rotary(dev, y, rows);
+    else return rotary(dev, norm(dev, y), rows);
   }
 };
 

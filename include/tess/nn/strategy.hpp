@@ -20,12 +20,21 @@ struct multiplied<G> {
 template <class X>
 using multiplied_t = typename multiplied<std::remove_cv_t<X>>::type;
 
-/// W without the mesh axes that x's batch dimensions lie on.
-template <class X, class W>
+/// The axes of the experts for which rows are grouped: each device has rows for its own.
+template <class X>
+inline constexpr unsigned axes_of_experts = 0;
+template <AnyGrouped G>
+inline constexpr unsigned axes_of_experts<G> =
+    spec_value<P<typename G::experts>, typename decltype(G::rows)::mesh, 1>[0].mask();
+
+/// W without the mesh axes that x's batch dimensions lie on, but for those of the experts.
+template <class In, class W>
 struct gathered_weight {
+  using X = multiplied_t<In>;
   static constexpr SpecValue value = [] {
     unsigned batch = 0;
     for (int d = 0; d + 1 < X::rank; ++d) batch |= X::sharding[d].mask();
+    batch &= ~axes_of_experts<std::remove_cv_t<In>>;
     return tess::detail::gathered_over(W::sharding, batch & ~trivial_axes<typename W::mesh>());
   }();
 };
@@ -57,7 +66,7 @@ struct WeightStationary {
 /// FSDP, which shards a batch over all devices, is the same with no other axis).
 struct Gathered {
   template <class X, class W>
-  using weight_spec = spec_type<typename W::mesh, detail::gathered_weight<detail::multiplied_t<X>, W>>;
+  using weight_spec = spec_type<typename W::mesh, detail::gathered_weight<X, W>>;
   template <class X, class W>
   using input_spec = contracting_spec<detail::multiplied_t<X>, with_spec<W, weight_spec<X, W>>>;
 };

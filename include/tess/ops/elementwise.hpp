@@ -134,6 +134,10 @@ template <class D, AnyTensor X>
 constexpr auto tanh(D& dev, const X& x) {
   return map<real<typename X::value_type>>(dev, fn::Tanh{}, x);
 }
+template <class D, AnyTensor X>
+constexpr auto sigmoid(D& dev, const X& x) {
+  return map<real<typename X::value_type>>(dev, fn::Sigmoid{}, x);
+}
 /// x, but no less than `low` and no more than `high`.
 template <class D, AnyTensor X, detail::Number Low, detail::Number High>
 constexpr auto clamp(D& dev, Low low, const X& x, High high) {
@@ -184,6 +188,7 @@ template <class D, AnyTensor X, class Last>
 constexpr auto select_token(D& dev, const X& x, Last last) {
   static_assert(X::rank == 3, "[select_token] x is [batch, tokens, width]");
   static_assert(X::sharding[1].count == 0, "[select_token] the tokens of a row must lie on one device");
+  if (x.extent(1) < 1) fail("[select_token] a row has no token");
   using R =
       with_shape<X, Shape<detail::static_extent<typename X::shape>(0), 1, detail::static_extent<typename X::shape>(2)>,
                  typename X::spec>;

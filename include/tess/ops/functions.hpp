@@ -105,6 +105,16 @@ struct Tanh {
   }
 };
 
+/// 1 / (1 + e^-x)
+struct Sigmoid {
+  static constexpr rules::Algebra algebra{.rises = 0b1};
+  template <class T>
+  auto operator()(T x) const {
+    if constexpr (std::is_same_v<T, f64>) return 1 / (1 + std::exp(-x));
+    else return 1.0f / (1.0f + math::Exp::apply(-static_cast<f32>(x)));
+  }
+};
+
 /// x · c, for a number c that every device has.
 template <class C>
 struct Times {

@@ -1,4 +1,4 @@
-// slice, index, split, unstack: parts of a tensor at places that the compiler knows, taken where they lie.
+// slice, index, split, split_at, unstack: parts of a tensor at places known beforehand, taken where they lie.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <tuple>
@@ -198,6 +198,44 @@ requires(sizeof...(Size) > 0 && !AnyTensor<D>) constexpr auto split(D& dev, cons
       fail("[split] pieces_do_not_add_up: dimension ", Dim, " has extent ", x.extent(Dim), ", the pieces ",
            (Size + ...));
     return detail::split_pieces<Dim, Size...>(dev, x, std::make_integer_sequence<int, sizeof...(Size)>{});
+  }
+}
+
+namespace detail {
+template <class X, int Dim, index_t First, index_t Second>
+constexpr auto split_at_fact_of() {
+  if constexpr (!has_dim<X>(Dim)) {
+    return std::type_identity<dim_error<operations::split, X, Dim>>{};
+  } else {
+    constexpr index_t n = static_extent<typename X::shape>(Dim);
+    constexpr bool open = n == dyn || First == dyn || Second == dyn;
+    if constexpr (!open && First + Second != n)
+      return std::type_identity<pieces_do_not_add_up<piece_sizes<First, Second>, dim<Dim>, extent<n>>>{};
+    else return along_fact_of<operations::split, X, kept_plan<X, 1u << Dim, rules::Acts::moves>>();
+  }
+}
+}  // namespace detail
+
+/// x[..., : first, ...] and x[..., first :, ...] along dimension Dim, which must be whole, as a std::tuple. First and
+/// Second are their extents: numbers, or dyn where only run time knows. Throws Error where they do not fit.
+template <int Dim, index_t First, index_t Second, class D, AnyTensor X>
+constexpr auto split_at(D& dev, const X& x, index_t first) {
+  using fact = typename decltype(detail::split_at_fact_of<X, Dim, First, Second>())::type;
+  static_assert(fact::ok);
+  if constexpr (!std::is_same_v<fact, nothing_wrong>) {
+    return std::tuple{x, x};
+  } else {
+    using A = detail::planned_tensor<X, detail::resized_plan<X, Dim, First, 1u << Dim, rules::Acts::moves>>;
+    using B = detail::planned_tensor<X, detail::resized_plan<X, Dim, Second, 1u << Dim, rules::Acts::moves>>;
+    const index_t second = x.extent(Dim) - first;
+    if (first < 0 || second < 0 || (First != dyn && First != first) || (Second != dyn && Second != second))
+      fail("[split] pieces_do_not_add_up: dimension ", Dim, " of extent ", x.extent(Dim), " does not split at ", first,
+           " into pieces of the declared sizes");
+    A a = make<A>(dev, detail::resized<A>(x.extents(), Dim, first));
+    B b = make<B>(dev, detail::resized<B>(x.extents(), Dim, second));
+    detail::copy_slice(dev, a, x, Dim, 0, 1, first);
+    detail::copy_slice(dev, b, x, Dim, first, 1, second);
+    return std::tuple{a, b};
   }
 }
 

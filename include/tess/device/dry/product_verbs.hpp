@@ -1,4 +1,4 @@
-// The verbs of einsum and of lookups on Dry: what each costs one device.
+// The verbs of einsum, of products by head and of lookups on Dry: what each costs one device.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "../../comm/cost.hpp"
@@ -21,6 +21,14 @@ class ProductVerbs {
       if (Rule::lhs.find(Rule::rhs[d]) < 0) terms *= w.extent(d) / parts<M>(Rule::verdict.rhs[d]);
     self().work(
         {.verb = "contract", .flops = 2 * terms, .activation_bytes = shard_bytes(y) + shard_bytes(x) + shard_bytes(w)});
+  }
+  template <AnyTensor Y, AnyTensor X, AnyTensor W>
+  constexpr void matmul_heads(Y& y, const X& x, const W& w) {
+    self().work({.verb = "matmul_heads",
+                 .flops = 2 * y.local_extents().size() * w.local_extent(1),
+                 .weight_bytes = shard_bytes(w),
+                 .activation_bytes = shard_bytes(y) + shard_bytes(x)},
+                w);
   }
   /// A lookup reads as much of the table as it writes.
   template <class Rule, AnyTensor Y, AnyTensor X, AnyTensor Ids>

@@ -12,9 +12,10 @@
 
 namespace tess::host {
 
-/// One call. Query t of row b is at position start[b] + t and sees the cache positions 0 … start[b] + t of slot[b],
-/// which must hold its own key and value already. Query head h uses key/value head h / (heads / kv_heads) of those
-/// given; a cache may hold more, then `k` and `v` point to the first one that is used.
+/// One call. Query t of row b is at position start[b] + t and sees the cache positions 0 … start[b] + t of slot[b], or
+/// the last `window` of them, which must hold its own key and value already. Query head h uses key/value head
+/// h / (heads / kv_heads) of those given; a cache may hold more, then `k` and `v` point to the first one that is used.
+/// Values may be wider than what is asked for, such as keys of which the first columns are the values.
 template <class Y, class Q = bf16, class C = bf16>
 struct Attention {
   index_t batch = 0, queries = 0;  // B rows of T queries
@@ -23,13 +24,22 @@ struct Attention {
   index_t cached_heads = 0;         // at a position of the cache; 0: kv_heads
   const Q* q = nullptr;             // [batch, queries, heads, head_dim], bf16 or f32
   const C* k = nullptr;             // [slots, capacity, cached_heads, head_dim], bf16 or f32
-  const C* v = nullptr;             // [slots, capacity, cached_heads, head_dim]
-  Y* out = nullptr;                 // [batch, queries, heads * head_dim], bf16 or f32
+  const C* v = nullptr;             // [slots, capacity, cached_heads, cached_value_dim]
+  Y* out = nullptr;                 // [batch, queries, heads * value_dim], bf16 or f32
   const index_t* slot = nullptr;    // [batch]
   const index_t* start = nullptr;   // [batch], position of the row's first query
   const index_t* count = nullptr;   // [batch], real queries of the row; the output of the others is zero
   f32 scale = 1;                    // score = scale * q.k
   f32 cap = 0;                      // then cap * tanh(score / cap), unless 0
+  index_t window = 0;               // positions that a query sees, its own the last; 0: all
+  const f32* sinks = nullptr;       // [heads], or none: a score that every query of the head has besides, for no value
+  index_t value_dim = 0;            // 0: head_dim
+  index_t cached_value_dim = 0;     // 0: value_dim
+
+  index_t value_width() const { return value_dim > 0 ? value_dim : head_dim; }
+  index_t cached_value_width() const { return cached_value_dim > 0 ? cached_value_dim : value_width(); }
+  /// The first position that a query at `position` sees.
+  index_t first_seen(index_t position) const { return window > 0 && position >= window ? position - window + 1 : 0; }
 };
 
 namespace detail {
@@ -46,7 +56,7 @@ struct AttentionItem {
 struct AttentionSums {
   f32* largest;  // [rows]
   f32* weight;   // [rows]
-  f32* value;    // [head_dim / 32 rounded up][rows][32]
+  f32* value;    // [value_dim / 32 rounded up][rows][32]
   static index_t size(index_t rows, index_t value_panels) { return rows * (2 + value_panels * panel_columns); }
   AttentionSums(f32* memory, index_t rows) : largest(memory), weight(memory + rows), value(memory + 2 * rows) {}
 };
@@ -74,7 +84,8 @@ class AttentionTask {
   explicit AttentionTask(const Attention<Y, Q, C>& a)
       : a_(a),
         group_(a.heads / a.kv_heads),
-        value_panels_((a.head_dim + panel_columns - 1) / panel_columns),
+        value_dim_(a.value_width()),
+        value_panels_((value_dim_ + panel_columns - 1) / panel_columns),
         chunks_((a.head_dim + block_rows - 1) / block_rows),
         kernels_(choose_attention_kernels<C>(cpu())),
         block_(choose_method<f32, f32>(cpu(), Activations::two_terms).block) {}
@@ -84,6 +95,9 @@ class AttentionTask {
   index_t rows(const AttentionItem& item) const { return (item.last - item.first) * group_; }
   index_t sums_size(const AttentionItem& item) const { return AttentionSums::size(rows(item), value_panels_); }
   index_t positions(const AttentionItem& item) const { return a_.start[item.b] + item.last; }
+  index_t first_seen(const AttentionItem& item) const { return a_.first_seen(a_.start[item.b] + item.first); }
+  /// Of the cache, those that some query sees: [first_split, splits).
+  index_t first_split(const AttentionItem& item) const { return first_seen(item) / split_positions; }
   index_t splits(const AttentionItem& item) const { return (positions(item) + split_positions - 1) / split_positions; }
 
   /// The partial result of one split of the cache.
@@ -101,25 +115,30 @@ class AttentionTask {
     std::fill_n(sums.weight, rows, 0.0f);
     std::fill_n(sums.value, value_panels_ * rows * panel_columns, 0.0f);
     const index_t end = std::min(positions(item), (split + 1) * split_positions);
-    for (index_t at = split * split_positions; at < end; at += attention_block) {
-      const index_t count = std::min(attention_block, end - at);
-      const index_t step = (a_.cached_heads ? a_.cached_heads : a_.kv_heads) * D;
-      const index_t first = (a_.slot[item.b] * a_.capacity + at) * step + item.kv_head * D;
-      kernels_.load_keys(a_.k + first, step, count, D, k);
-      kernels_.load_values(a_.v + first, step, count, D, v);
+    const index_t cached_heads = a_.cached_heads ? a_.cached_heads : a_.kv_heads;
+    const index_t k_step = cached_heads * D, v_step = cached_heads * a_.cached_value_width();
+    const index_t first_block = first_seen(item) / attention_block * attention_block;
+    for (index_t at = std::max(first_block, split * split_positions); at < end; at += attention_block) {
+      const index_t count = std::min(attention_block, end - at), position = a_.slot[item.b] * a_.capacity + at;
+      kernels_.load_keys(a_.k + position * k_step + item.kv_head * D, k_step, count, D, k);
+      kernels_.load_values(a_.v + position * v_step + item.kv_head * a_.cached_value_width(), v_step, count, value_dim_,
+                           v);
       std::fill_n(score, score_size, 0.0f);
       for (index_t c = 0; c < chunks_; ++c)
         for (index_t half = 0; half < 2; ++half)
           multiply(q + c * rows * block_rows, rows, k + (half * D + c * block_rows) * panel_columns,
                    std::min(block_rows, D - c * block_rows), score + half * rows * panel_columns);
       for (index_t r = 0; r < rows; ++r) {
-        const index_t visible = std::min(count, a_.start[item.b] + item.first + r / group_ + 1 - at);
-        if (visible <= 0) {
+        const index_t query = a_.start[item.b] + item.first + r / group_;
+        const index_t hidden = std::max<index_t>(0, a_.first_seen(query) - at),
+                      visible = std::min(count, query + 1 - at);
+        if (visible <= hidden) {
           std::fill_n(p + r * block_rows, attention_block, 0.0f);
           continue;
         }
         const SoftmaxRow row{score + r * panel_columns,
                              rows * panel_columns,
+                             hidden,
                              visible,
                              a_.scale,
                              a_.cap,
@@ -140,15 +159,22 @@ class AttentionTask {
     const index_t rows = this->rows(item);
     for (index_t r = 0; r < rows; ++r) {
       const index_t t = item.first + r / group_, head = item.kv_head * group_ + r % group_;
-      Y* const out = a_.out + ((item.b * a_.queries + t) * a_.heads + head) * a_.head_dim;
-      const f32 factor = 1.0f / sums.weight[r];
-      for (index_t d = 0; d < a_.head_dim; ++d)
+      Y* const out = a_.out + ((item.b * a_.queries + t) * a_.heads + head) * value_dim_;
+      const f32 factor =
+          a_.sinks ? beside_sink(sums.weight[r], sums.largest[r], a_.sinks[head]) : 1.0f / sums.weight[r];
+      for (index_t d = 0; d < value_dim_; ++d)
         out[d] =
             static_cast<Y>(sums.value[(d / panel_columns * rows + r) * panel_columns + d % panel_columns] * factor);
     }
   }
 
  private:
+  /// 1 / (weight + exp(sink - largest)), whichever of the two is the larger.
+  static f32 beside_sink(f32 weight, f32 largest, f32 sink) {
+    const f32 top = std::max(largest, sink), share = math::Exp::apply(largest - top);
+    return share / (weight * share + math::Exp::apply(sink - top));
+  }
+
   /// q[chunk][row][256], rows = (query, head of the group).
   void load_queries(const AttentionItem& item, f32* q) const {
     const index_t rows = this->rows(item);
@@ -165,7 +191,7 @@ class AttentionTask {
   }
 
   const Attention<Y, Q, C>& a_;
-  index_t group_, value_panels_, chunks_;
+  index_t group_, value_dim_, value_panels_, chunks_;
   AttentionKernels<C> kernels_;
   BlockKernel block_;
 };
@@ -175,6 +201,9 @@ void check(const Attention<Y, Q, C>& a) {
   if (a.kv_heads <= 0 || a.heads % a.kv_heads != 0 || a.head_dim <= 0)
     fail("attention: ", a.heads, " query heads of ", a.head_dim, " do not divide among ", a.kv_heads,
          " key/value heads.");
+  if (a.value_width() > a.cached_value_width() || a.window < 0)
+    fail("attention: ", a.value_width(), " columns of values of ", a.cached_value_width(), ", a window of ", a.window,
+         ".");
   for (index_t b = 0; b < a.batch; ++b) {
     if (a.slot[b] < 0 || a.slot[b] >= a.slots)
       fail("attention: row ", b, " uses slot ", a.slot[b], " of a cache of ", a.slots, ".");
@@ -186,9 +215,8 @@ void check(const Attention<Y, Q, C>& a) {
 
 }  // namespace detail
 
-/// out = softmax(cap(scale * q k^T)) v, all in f32 over bf16 inputs. Memory: a few blocks of 64 positions a thread,
-/// never
-/// [T, T]. The order of every sum depends on the position alone: a query's result is the same alone or in a batch, in a
+/// out = softmax(cap(scale * q k^T)) v, all in f32 over bf16 inputs. Memory: a few blocks of 64 positions a thread, never
+/// [T, T]; blocks that no query sees are not read. The order of every sum depends on the position alone: a query's result is the same alone or in a batch, in a
 /// prompt or decoded, with any number of threads. Throws `Error` if a row does not fit the cache.
 template <class Y, class Q, class C>
 void attention(ThreadPool& pool, const Attention<Y, Q, C>& a) {
@@ -197,12 +225,12 @@ void attention(ThreadPool& pool, const Attention<Y, Q, C>& a) {
   std::vector<detail::AttentionItem> items;
   index_t most_splits = 1;
   for (index_t b = 0; b < a.batch; ++b) {
-    std::fill(a.out + (b * a.queries + a.count[b]) * a.heads * a.head_dim,
-              a.out + (b + 1) * a.queries * a.heads * a.head_dim, Y{});
+    const index_t line = a.heads * a.value_width();
+    std::fill(a.out + (b * a.queries + a.count[b]) * line, a.out + (b + 1) * a.queries * line, Y{});
     for (index_t first = 0; first < a.count[b]; first += task.queries_together())
       for (index_t h = 0; h < a.kv_heads; ++h) {
         items.push_back({b, h, first, std::min(a.count[b], first + task.queries_together())});
-        most_splits = std::max(most_splits, task.splits(items.back()));
+        most_splits = std::max(most_splits, task.splits(items.back()) - task.first_split(items.back()));
       }
   }
   const auto count = static_cast<index_t>(items.size());
@@ -213,8 +241,9 @@ void attention(ThreadPool& pool, const Attention<Y, Q, C>& a) {
       const index_t rows = task.rows(item), size = task.sums_size(item);
       f32* const memory = reinterpret_cast<f32*>(scratch<Sums>(2 * size * static_cast<index_t>(sizeof(f32))));
       const detail::AttentionSums sums(memory, rows), part(memory + size, rows);
-      task.run(item, 0, sums);
-      for (index_t s = 1; s < task.splits(item); ++s) {
+      index_t s = task.first_split(item);
+      task.run(item, s, sums);
+      while (++s < task.splits(item)) {
         task.run(item, s, part);
         detail::merge(sums, part, rows, task.value_panels());
       }
@@ -227,11 +256,13 @@ void attention(ThreadPool& pool, const Attention<Y, Q, C>& a) {
   };
   std::vector<Part> parts;
   index_t size = 0;
-  for (index_t i = 0; i < count; ++i)
-    for (index_t s = 0; s < task.splits(items[static_cast<std::size_t>(i)]); ++s) {
+  for (index_t i = 0; i < count; ++i) {
+    const auto& item = items[static_cast<std::size_t>(i)];
+    for (index_t s = task.first_split(item); s < task.splits(item); ++s) {
       parts.push_back({i, s, size});
-      size += task.sums_size(items[static_cast<std::size_t>(i)]);
+      size += task.sums_size(item);
     }
+  }
   struct Parts;
   f32* const memory = reinterpret_cast<f32*>(scratch<Parts>(size * static_cast<index_t>(sizeof(f32))));
   pool.for_range(static_cast<index_t>(parts.size()), 1, [&](index_t begin, index_t) {
@@ -243,7 +274,7 @@ void attention(ThreadPool& pool, const Attention<Y, Q, C>& a) {
     const auto& item = items[static_cast<std::size_t>(parts[i].item)];
     const index_t rows = task.rows(item);
     const detail::AttentionSums sums(memory + parts[i].at, rows);
-    for (++i; i < parts.size() && parts[i].split > 0; ++i)
+    for (const index_t same = parts[i++].item; i < parts.size() && parts[i].item == same; ++i)
       detail::merge(sums, detail::AttentionSums(memory + parts[i].at, rows), rows, task.value_panels());
     task.store(item, sums);
   }

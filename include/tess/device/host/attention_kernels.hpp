@@ -15,7 +15,8 @@ inline constexpr index_t attention_block = 64;  // cache positions at a time: tw
 struct SoftmaxRow {
   const f32* score;  // two panels of 32, `panel` apart
   index_t panel;     // = rows * 32
-  index_t visible;   // positions that count, 1 … 64
+  index_t hidden;    // positions [hidden, visible) count, at least one of the 64
+  index_t visible;
   f32 scale, cap;
   f32* p;        // [64], out: exp(score - largest), 0 where invisible
   f32* largest;  // in, out
@@ -64,6 +65,7 @@ TESS_ALWAYS_INLINE void softmax_body(const SoftmaxRow& a) {
     const f32 inverse = 1.0f / a.cap;
     for (index_t i = 0; i < attention_block; ++i) x[i] = a.cap * math::Tanh::apply(x[i] * inverse);
   }
+  for (index_t i = 0; i < a.hidden; ++i) x[i] = -std::numeric_limits<f32>::infinity();
   for (index_t i = a.visible; i < attention_block; ++i) x[i] = -std::numeric_limits<f32>::infinity();
   f32 lane[16];
   for (index_t l = 0; l < 16; ++l) {
@@ -143,6 +145,27 @@ TESS_TARGET_AVX512 inline void load_keys_avx512(const bf16* k, index_t step, ind
   }
 }
 
+/// 16 positions by 16 values at a time.
+TESS_TARGET_AVX512 inline void load_keys_avx512(const f32* k, index_t step, index_t count, index_t head_dim,
+                                                f32* panels) {
+  for (index_t c = 0; c < attention_block; c += 16) {
+    f32* const to = panels + c / panel_columns * head_dim * panel_columns + c % panel_columns;
+    for (index_t d = 0; d < head_dim; d += 16) {
+      const index_t rest = head_dim - d;
+      const auto mask = static_cast<__mmask16>(rest >= 16 ? 0xffffu : (1u << rest) - 1);
+      __m512i rows[16];
+      TESS_UNROLL(16)
+      for (int i = 0; i < 16; ++i)
+        rows[i] =
+            _mm512_maskz_loadu_epi32(c + i < count ? mask : __mmask16{0}, k + (c + i < count ? c + i : 0) * step + d);
+      transpose(rows);
+      TESS_UNROLL(16)
+      for (int i = 0; i < 16; ++i)
+        if (i < rest) _mm512_storeu_si512(to + (d + i) * panel_columns, rows[i]);
+    }
+  }
+}
+
 template <class C>
 TESS_TARGET_AVX2 void load_keys_avx2(const C* k, index_t step, index_t count, index_t head_dim, f32* panels) {
   load_keys_body(k, step, count, head_dim, panels);
@@ -165,10 +188,7 @@ TESS_TARGET_AVX512 inline void softmax_avx512(const SoftmaxRow& row) { softmax_b
 template <class C>
 AttentionKernels<C> choose_attention_kernels([[maybe_unused]] const Cpu& cpu) {
 #if TESS_X86
-  if (cpu.isa == Isa::avx512) {
-    if constexpr (std::is_same_v<C, bf16>) return {load_keys_avx512, load_values_avx512<C>, softmax_avx512};
-    else return {load_keys_avx2<C>, load_values_avx512<C>, softmax_avx512};
-  }
+  if (cpu.isa == Isa::avx512) return {load_keys_avx512, load_values_avx512<C>, softmax_avx512};
   if (cpu.isa == Isa::avx2) return {load_keys_avx2<C>, load_values_avx2<C>, softmax_avx2};
 #endif
   return {[](const C* k, index_t step, index_t count, index_t head_dim, f32* panels) {

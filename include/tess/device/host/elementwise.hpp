@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "../../core/types.hpp"
 #include "../../tensor/dtype.hpp"
+#include "../rotary_options.hpp"
 
 namespace tess::host {
 
@@ -33,43 +33,61 @@ void scale_row(const X* x, const S* scale, f32 factor, Y* y, index_t n) {
   for (index_t i = 0; i < n; ++i) y[i] = static_cast<Y>(static_cast<f32>(scale[i]) * (static_cast<f32>(x[i]) * factor));
 }
 
-/// Rotary embedding, half-split (GPT-NeoX): of each head of D values the i-th and the (i + D/2)-th turn together by
-/// position / base^(2i/D). Frequencies and angles are f32 as in the reference; sine and cosine are exact to f32.
+/// Rotary embedding of heads of D values: pairs of those that the options name turn, the others stay. Angles are f64,
+/// or frequencies and angles are f32 (`rounded`); sine and cosine are exact to f32.
 class Rotary {
  public:
-  explicit Rotary(index_t head_dim, f64 base = 10000.0) {
-    for (index_t i = 0; i < head_dim / 2; ++i)
-      frequency_.push_back(1.0f /
-                           static_cast<f32>(std::pow(base, 2.0 * static_cast<f64>(i) / static_cast<f64>(head_dim))));
-  }
+  explicit Rotary(index_t head_dim, const RotaryOptions& options = {})
+      : head_dim_(head_dim),
+        first_(options.first),
+        width_(options.width > 0 ? options.width : head_dim - options.first),
+        halves_(options.pairs == RotaryPairs::halves),
+        rounded_(options.rounded),
+        magnitude_(rotary_magnitude(options)),
+        frequency_(rotary_frequencies(options, width_)) {}
 
-  index_t head_dim() const { return 2 * static_cast<index_t>(frequency_.size()); }
+  index_t head_dim() const { return head_dim_; }
 
   /// x [rows, heads, D], row r at positions[r]; y of the same shape, may be x.
   template <class X, class Y, class P>
   void apply(const X* x, Y* y, const P* positions, index_t rows, index_t heads) const {
-    const auto half = static_cast<index_t>(frequency_.size());
     std::vector<f32> cosine(frequency_.size()), sine(frequency_.size());
     for (index_t r = 0; r < rows; ++r) {
       for (std::size_t i = 0; i < frequency_.size(); ++i) {
-        const f64 angle = static_cast<f32>(positions[r]) * frequency_[i];
-        cosine[i] = static_cast<f32>(std::cos(angle));
-        sine[i] = static_cast<f32>(std::sin(angle));
+        const f64 angle = angle_of(frequency_[i], static_cast<index_t>(positions[r]));
+        cosine[i] = static_cast<f32>(std::cos(angle) * magnitude_);
+        sine[i] = static_cast<f32>(std::sin(angle) * magnitude_);
       }
       for (index_t h = 0; h < heads; ++h) {
-        const index_t at = (r * heads + h) * 2 * half;
-        for (index_t i = 0; i < half; ++i) {
-          const f32 a = static_cast<f32>(x[at + i]), b = static_cast<f32>(x[at + half + i]);
-          const f32 c = cosine[static_cast<std::size_t>(i)], s = sine[static_cast<std::size_t>(i)];
-          y[at + i] = static_cast<Y>(a * c - b * s);
-          y[at + half + i] = static_cast<Y>(b * c + a * s);
-        }
+        const X* const from = x + (r * heads + h) * head_dim_;
+        Y* const to = y + (r * heads + h) * head_dim_;
+        for (index_t d = 0; d < first_; ++d) to[d] = static_cast<Y>(from[d]);
+        for (index_t d = first_ + width_; d < head_dim_; ++d) to[d] = static_cast<Y>(from[d]);
+        if (halves_) turn<1>(from + first_, to + first_, width_ / 2, cosine.data(), sine.data());
+        else turn<2>(from + first_, to + first_, 1, cosine.data(), sine.data());
       }
     }
   }
 
  private:
-  std::vector<f32> frequency_;  // [D / 2]
+  index_t head_dim_, first_, width_;
+  bool halves_, rounded_;
+  f64 magnitude_;
+  std::vector<f64> frequency_;  // [width / 2]
+
+  f64 angle_of(f64 frequency, index_t position) const {
+    if (!rounded_) return static_cast<f64>(position) * frequency;
+    return static_cast<f64>(static_cast<f32>(position) * static_cast<f32>(frequency));
+  }
+  /// Pairs `Step` from one another, each of two values `apart`.
+  template <index_t Step, class X, class Y>
+  void turn(const X* from, Y* to, index_t apart, const f32* cosine, const f32* sine) const {
+    for (index_t i = 0; i < width_ / 2; ++i) {
+      const f32 a = static_cast<f32>(from[i * Step]), b = static_cast<f32>(from[i * Step + apart]);
+      to[i * Step] = static_cast<Y>(a * cosine[i] - b * sine[i]);
+      to[i * Step + apart] = static_cast<Y>(b * cosine[i] + a * sine[i]);
+    }
+  }
 };
 
 }  // namespace tess::host
