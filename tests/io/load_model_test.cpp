@@ -42,6 +42,7 @@ NamedArray tensor(const std::string& name, const Shape_& shape, DType dtype = DT
   const auto values = numbers(shape);
   return {name, array_of(dtype, shape, [&] {
             std::vector<T> v;
+            v.reserve(values.size());
             for (const f32 x : values) v.push_back(static_cast<T>(x));
             return v;
           }())};

@@ -212,7 +212,8 @@ void agrees(f64 bound) {
   }
   CHECK(error(real(steps), found) < 1e-6);
   const auto once = elements(cache.latents), again = elements(stepwise.latents);
-  CHECK(std::memcmp(once.data(), again.data(), once.size() * sizeof(C)) == 0);
+  const int difference = std::memcmp(once.data(), again.data(), once.size() * sizeof(C));
+  CHECK(difference == 0);
 }
 
 }  // namespace

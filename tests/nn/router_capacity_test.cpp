@@ -258,7 +258,7 @@ TEST_CASE("through dispatch and combine: identity experts give back what the wei
   const auto through = [&](index_t k, auto choose) {
     const auto routes = route(dev, of, k, choose);
     const Combine G = combine_of(routes);
-    const auto y = elements(combine(dev, dispatch(dev, tokens, routes, E), routes));
+    auto y = elements(combine(dev, dispatch(dev, tokens, routes, E), routes));
     std::vector<f64> truth;
     for (index_t i = 0; i < B * T; ++i) {
       f64 share = 0;

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include <tess/nn/router_policies.hpp>
 
 #include "support/experts.hpp"
@@ -53,7 +55,7 @@ Choices deepseek(const std::vector<f32>& logits, const std::vector<f32>& bias, i
     std::sort(in_group.rbegin(), in_group.rend());
     group_score[g] = in_group[0] + in_group[1];
   }
-  std::vector<f64> masked(E, -INFINITY);
+  std::vector<f64> masked(E, -std::numeric_limits<f64>::infinity());
   for (const i32 g : top(group_score, of.kept))
     for (std::size_t i = 0; i < size; ++i)
       masked[static_cast<std::size_t>(g) * size + i] = c[static_cast<std::size_t>(g) * size + i];

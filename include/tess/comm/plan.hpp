@@ -175,7 +175,10 @@ struct planned {
 
 template <class Planned, int I>
 struct after_step {
-  static constexpr SpecValue value = I < 0 ? Planned::value.source : Planned::value[I < 0 ? 0 : I].after;
+  static constexpr SpecValue value = [] {
+    if constexpr (I < 0) return Planned::value.source;
+    else return Planned::value[I].after;
+  }();
 };
 template <class Planned, int I>
 struct step_axes {

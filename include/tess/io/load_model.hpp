@@ -254,6 +254,7 @@ void load_model(Host& dev, Model& model, const SafetensorsCheckpoint& checkpoint
   loaded.parameters([&](const auto& path, auto& x) {
     using X = std::remove_reference_t<decltype(x)>;
     std::vector<index_t> declared;
+    declared.reserve(X::rank);
     for (int d = 0; d < X::rank; ++d) declared.push_back(std::max<index_t>(0, x.extent(d)));
     wanted.add(path.path(), declared, detail::stored_as<typename X::value_type>,
                detail::stored_types<typename X::value_type>);

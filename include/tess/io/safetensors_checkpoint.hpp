@@ -63,7 +63,7 @@ class SafetensorsCheckpoint {
  private:
   static std::filesystem::path resolve(const std::filesystem::path& path) {
     if (!std::filesystem::is_directory(path)) return path;
-    const std::filesystem::path single = path / "model.safetensors", index = path / "model.safetensors.index.json";
+    std::filesystem::path single = path / "model.safetensors", index = path / "model.safetensors.index.json";
     if (std::filesystem::exists(index)) return index;
     if (std::filesystem::exists(single)) return single;
     fail(path.string(), ": holds neither model.safetensors nor model.safetensors.index.json.\n  ",

@@ -59,8 +59,8 @@ struct CausalLM {
 
   /// The first step, as the layers want it. Activations are f32 from here on, whatever the table is.
   constexpr auto embedded(device& dev, const Tokens& tokens) const {
-    const auto x = reshard<Stream>(dev, embed(dev, tokens));
-    if constexpr (std::is_same_v<typename std::remove_const_t<decltype(x)>::value_type, f32>) return x;
+    auto x = reshard<Stream>(dev, embed(dev, tokens));
+    if constexpr (std::is_same_v<typename decltype(x)::value_type, f32>) return x;
     else return map<f32>(dev, fn::Same{}, x);
   }
   /// The last step.

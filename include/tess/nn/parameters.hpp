@@ -17,9 +17,10 @@ class Scope {
   constexpr explicit Scope(std::string_view path) { append(path); }
   constexpr Scope(const Scope& o) { append(o.text()); }
   constexpr Scope& operator=(const Scope& o) {
-    const Scope copy(o);
-    size_ = 0;
-    append(copy.text());
+    if (this != &o) {
+      size_ = 0;
+      append(o.text());
+    }
     return *this;
   }
 

@@ -27,7 +27,7 @@ struct Router {
   template <class D, class X, class How = Strategy>
   constexpr auto logits(D& dev, const X& x, How = {}) const {
     const auto met = bring_together<How>(dev, x, weight);
-    const auto product = reduce(dev, matmul(dev, met.x, met.w));
+    auto product = reduce(dev, matmul(dev, met.x, met.w));
     if constexpr (std::is_same_v<Bias, NoBias>) return product;
     else return add_bias(dev, product, bias);
   }

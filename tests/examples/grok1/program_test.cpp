@@ -232,7 +232,9 @@ TEST_CASE("program.refuses_bad_arguments_with_one_short_error") {
       {{"--tokenizer", folder / "no-utf8", "hi"}, "is not a SentencePiece model"},
       {{"--dummy-weights", "full", "hi"}, "of memory for its parameters"},
       {{"--dummy-weights", "medium", "--mesh", "1x8", "hi"}, "4 key/value heads"}};
-  for (const auto& [arguments, expected] : rows) {
+  for (const auto& row : rows) {  // clang 14 captures no structured binding
+    const auto& arguments = row.first;
+    const std::string& expected = row.second;
     CAPTURE(arguments[0]);
     CAPTURE(expected);
     const Outcome r = run(arguments);

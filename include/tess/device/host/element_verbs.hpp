@@ -26,7 +26,7 @@ Strided<typename X::value_type> operand(const X& x, index_t device) {
   const Window w = window(x, read, device);
   Strided<typename X::value_type> s{x.storage().data(device) + w.begin, {}};
   for (int d = 0; d < X::rank; ++d)
-    s.stride[static_cast<std::size_t>(d + ahead)] =
+    s.stride[static_cast<std::size_t>(d) + static_cast<std::size_t>(ahead)] =
         tess::detail::static_extent<typename X::shape>(d) == 1 ? 0 : w.stride[static_cast<std::size_t>(d)];
   return s;
 }
