@@ -4,6 +4,7 @@
 #include <tess/device/dry.hpp>
 #include <tess/nn/combinators.hpp>
 #include <tess/nn/embedding.hpp>
+#include <tess/nn/extent_arithmetic.hpp>
 #include <tess/nn/moe_layer.hpp>
 #include <tess/nn/multi_head_attention.hpp>
 #include <tess/nn/rms_norm.hpp>
@@ -41,9 +42,8 @@ struct Types {
   static constexpr LanguageModelConfig config = C::value;
   static constexpr TransformerConfig c = config.model;
 
-  static constexpr index_t times(index_t a, index_t b) { return a == dyn || b == dyn ? dyn : a * b; }
   static constexpr index_t E = c.emb_size, F = c.ffn_size(), V = config.vocab_size;
-  static constexpr index_t HQ = times(c.num_q_heads, c.key_size), HK = times(c.num_kv_heads, c.key_size);
+  static constexpr index_t HQ = nn::times(c.num_q_heads, c.key_size), HK = nn::times(c.num_kv_heads, c.key_size);
   static constexpr bool sized = E != dyn;  // otherwise the checkpoint decides, also on the experts and the scale groups
   static constexpr index_t X = sized ? c.num_experts : dyn;
   static constexpr index_t column_groups = sized ? 1 : dyn, row_groups = sized ? config.scale_groups : dyn;

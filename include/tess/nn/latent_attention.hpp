@@ -5,6 +5,7 @@
 #include "../ops/concatenate.hpp"
 #include "../ops/reshape.hpp"
 #include "../ops/slice.hpp"
+#include "extent_arithmetic.hpp"
 #include "head_linear.hpp"
 #include "low_rank.hpp"
 #include "rotary_embedding.hpp"
@@ -19,12 +20,6 @@ struct LatentCache {
   using tensor = C;
   C latents{};
 };
-
-namespace detail {
-/// a - b and a + b of extents.
-constexpr index_t less(index_t a, index_t b) { return a == dyn || b == dyn ? dyn : a - b; }
-constexpr index_t more(index_t a, index_t b) { return a == dyn || b == dyn ? dyn : a + b; }
-}  // namespace detail
 
 /// x [B, T, E] P<b, None, *> -> f32 [B, T, E] P<b', None, n, Partial<k>>, where w_o is P<k, n>: the caller finishes the
 /// sum into the spec it wants. A token leaves a latent c = norm(x · down) and one rotated key r for all heads; head h
@@ -99,7 +94,7 @@ struct LatentAttention {
   static constexpr index_t heads = static_extent<decltype(KeyUp::weight)>(0);
   static constexpr index_t nope = static_extent<decltype(KeyUp::weight)>(1);
   static constexpr index_t latent = static_extent<decltype(KeyUp::weight)>(2);
-  static constexpr index_t rope = detail::less(static_extent<decltype(LatentDown::weight)>(1), latent);
+  static constexpr index_t rope = minus(static_extent<decltype(LatentDown::weight)>(1), latent);
 
   template <class X, class L>
   using finished_spec = projected_spec<X, typename detail::last_weight<L>::type>;
@@ -109,7 +104,7 @@ struct LatentAttention {
   constexpr auto asked(D& dev, const Q& q, Segments rows) const {
     const index_t n = key_up.weight.extent(0);
     const auto [content, place] =
-        split_at<3, nope, rope>(dev, split<2, heads, detail::more(nope, rope)>(q, n), key_up.weight.extent(1));
+        split_at<3, nope, rope>(dev, split<2, heads, plus(nope, rope)>(q, n), key_up.weight.extent(1));
     return concatenate<3>(dev, key_up(dev, content), rotary(dev, place, rows));
   }
   /// [B, T, latent + rope] -> [B, T, 1, latent + rope]: the latent normalised, the key rotated.

@@ -4,6 +4,7 @@
 #include "causal_lm.hpp"
 #include "decoder_layer.hpp"
 #include "embedding.hpp"
+#include "extent_arithmetic.hpp"
 #include "feed_forward.hpp"
 #include "key_value_axis.hpp"
 #include "latent_attention.hpp"
@@ -28,9 +29,8 @@ struct Place {
   using expert = Expert;  // None: all experts on every device
 };
 
-/// a · b and a + b, dyn where either is.
-constexpr index_t times(index_t a, index_t b) { return a == dyn || b == dyn ? dyn : a * b; }
-constexpr index_t plus(index_t a, index_t b) { return a == dyn || b == dyn ? dyn : a + b; }
+using nn::plus;
+using nn::times;
 
 template <class At, class T, class S, class Spec>
 using Param = ShardedTensor<T, S, typename At::mesh, Spec, typename At::device>;
