@@ -13,6 +13,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Thrown where the device that was asked for is not there, such as a GPU; programs say so on stderr and exit with code 3.
+class NoDevice : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Concatenates its arguments (strings and integers) and throws them as an `Error`.
 template <class... Args>
 [[noreturn]] void fail(const Args&... args) {

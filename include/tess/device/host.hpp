@@ -24,17 +24,9 @@
 #include "host/structure_verbs.hpp"
 #include "host/thread_pool.hpp"
 #include "host/weight_verbs.hpp"
+#include "traffic.hpp"
 
 namespace tess {
-
-/// What really moved between the shards of a simulated mesh; must equal the bill that `Dry` gives for the same program.
-struct Traffic {
-  index_t collectives = 0;
-  index_t busiest_bytes = 0;  // what the busiest rank of each collective received, summed: the bill
-  host::Received bytes;       // received by each rank
-
-  index_t most_bytes() const { return bytes.empty() ? 0 : *std::max_element(bytes.begin(), bytes.end()); }
-};
 
 class Host : public host::WeightVerbs<Host>,
              public host::BlockVerbs<Host>,
@@ -55,12 +47,7 @@ class Host : public host::WeightVerbs<Host>,
   const Traffic& traffic() const { return traffic_; }
   void reset_traffic() { traffic_ = {}; }
   /// Adds one collective: what each rank received.
-  void count_collective(const host::Received& received) {
-    ++traffic_.collectives;
-    traffic_.busiest_bytes += *std::max_element(received.begin(), received.end());
-    if (traffic_.bytes.size() < received.size()) traffic_.bytes.resize(received.size());
-    for (std::size_t r = 0; r < received.size(); ++r) traffic_.bytes[r] += received[r];
-  }
+  void count_collective(const host::Received& received) { traffic_.count(received); }
   /// The same of a step that is no collective where nothing moves.
   void count_step(const host::Received& received) {
     if (std::any_of(received.begin(), received.end(), [](index_t bytes) { return bytes > 0; }))

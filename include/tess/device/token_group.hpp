@@ -16,15 +16,15 @@ struct TokenGroup {
   std::span<i32> all_experts;       // [T, k]
   std::span<f32> all_weights;       // [T, k]
 
-  index_t experts() const { return static_cast<index_t>(all_logits.size()) / tokens; }
-  index_t choices() const { return static_cast<index_t>(all_experts.size()) / tokens; }
-  std::span<const f32> logits(index_t token) const { return row(all_logits, token); }
-  std::span<i32> chosen(index_t token) const { return row(all_experts, token); }
-  std::span<f32> weights(index_t token) const { return row(all_weights, token); }
+  constexpr index_t experts() const { return static_cast<index_t>(all_logits.size()) / tokens; }
+  constexpr index_t choices() const { return static_cast<index_t>(all_experts.size()) / tokens; }
+  constexpr std::span<const f32> logits(index_t token) const { return row(all_logits, token); }
+  constexpr std::span<i32> chosen(index_t token) const { return row(all_experts, token); }
+  constexpr std::span<f32> weights(index_t token) const { return row(all_weights, token); }
 
  private:
   template <class T>
-  std::span<T> row(std::span<T> all, index_t token) const {
+  constexpr std::span<T> row(std::span<T> all, index_t token) const {
     const std::size_t length = all.size() / static_cast<std::size_t>(tokens);
     return all.subspan(static_cast<std::size_t>(token) * length, length);
   }

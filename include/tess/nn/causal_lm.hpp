@@ -53,8 +53,7 @@ struct CausalLM {
   constexpr auto operator()(device& dev, const Tokens& tokens, Memory& memory, Segments rows) const {
     const auto x = layers(dev, embedded(dev, tokens), per_layer(memory), rows);
     if constexpr (Which == Positions::all) return logits(dev, x);
-    else
-      return logits(dev, select_token(dev, x, [rows](index_t b) { return rows[b].count > 0 ? rows[b].count - 1 : 0; }));
+    else return logits(dev, select_token(dev, x, LastToken{rows}));
   }
 
   /// The first step, as the layers want it. Activations are f32 from here on, whatever the table is.

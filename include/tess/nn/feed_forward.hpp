@@ -3,6 +3,7 @@
 #pragma once
 #include <type_traits>
 
+#include "../ops/gated.hpp"
 #include "activations.hpp"
 #include "linear.hpp"
 
@@ -15,6 +16,14 @@ constexpr auto at_input(D& dev, const X& x) {
   if constexpr (AnyGrouped<X>) return x;
   else return reshard<typename How::template input_spec<X, W>>(dev, x);
 }
+
+/// Is a projection of x the product with its weight where both lie, and nothing more?
+template <class How, class X, class L>
+inline constexpr bool is_product_in_place = false;
+template <class How, class X, class W, class Strategy>
+inline constexpr bool is_product_in_place<How, X, Linear<W, NoBias, Strategy>> =
+    std::is_same_v<typename How::template weight_spec<X, W>, typename W::spec>&&
+        std::is_same_v<typename How::template input_spec<X, W>, typename multiplied_t<X>::spec>;
 }  // namespace detail
 
 /// x [..., D] -> f32 [..., D] P<b', n, Partial<f>>, for gate and up P<d, f> and down P<f, n>: the caller finishes the
@@ -42,10 +51,15 @@ struct GatedFeedForward {
 
   template <class D, class X, class How = Strategy>
   constexpr auto operator()(D& dev, const X& x, How how = {}) const {
-    const auto in = detail::at_input<How, decltype(Gate::weight)>(dev, x);
-    const auto g = reduce(dev, gate(dev, in, how));
-    const auto u = reduce(dev, up(dev, in, how));
-    return down(dev, hidden(dev, g, u), how);
+    return down(dev, hidden(dev, x, how), how);
+  }
+  /// The same of experts, whose outputs are summed by token (ops/experts.hpp, combine).
+  template <class D, AnyGrouped X, class Routes, class How = Strategy>
+  constexpr auto combined(D& dev, const X& x, const Routes& routes, How how = {}) const {
+    const auto h = hidden(dev, x, how);
+    if constexpr (detail::is_product_in_place<How, std::remove_cv_t<decltype(h)>, Down>)
+      return matmul_combine(dev, h, down.weight, routes);
+    else return combine(dev, down(dev, h, how), routes);
   }
 
   template <class F>
@@ -56,13 +70,22 @@ struct GatedFeedForward {
   }
 
  private:
-  template <class D, class G, class U>
-  constexpr auto hidden(D& dev, const G& g, const U& u) const {
-    const auto act = activation;
-    if constexpr (std::is_invocable_v<Activation, f32, f32>) return map<f32>(dev, act, g, u);
-    else
-      return map<f32>(
-          dev, [act](f32 a, f32 b) { return act(a) * b; }, g, u);
+  /// A number of the hidden layer from its gate and up.
+  constexpr auto activated() const {
+    if constexpr (std::is_invocable_v<Activation, f32, f32>) return activation;
+    else return GatedBy<Activation>{activation};
+  }
+  template <class D, class X, class How>
+  constexpr auto hidden(D& dev, const X& x, How how) const {
+    const auto in = detail::at_input<How, decltype(Gate::weight)>(dev, x);
+    using In = std::remove_cv_t<decltype(in)>;
+    if constexpr (detail::is_product_in_place<How, In, Gate> && detail::is_product_in_place<How, In, Up>) {
+      return gated(dev, in, gate.weight, up.weight, activated());
+    } else {
+      const auto g = reduce(dev, gate(dev, in, how));
+      const auto u = reduce(dev, up(dev, in, how));
+      return map<f32>(dev, activated(), g, u);
+    }
   }
 };
 

@@ -81,7 +81,10 @@ struct MoELayer {
     using In = std::remove_cv_t<decltype(in)>;
     using Over = typename detail::experts_over<Experts, In, How>::type;
     if constexpr (std::is_same_v<Over, None>) {
-      return combine(dev, computed(dev, dispatch(dev, in, routes, expert_count), how), routes);
+      const auto rows = dispatch(dev, in, routes, expert_count);
+      if constexpr (requires { experts.combined(dev, rows, routes, how); })
+        return experts.combined(dev, rows, routes, how);
+      else return combine(dev, computed(dev, rows, how), routes);
     } else if constexpr (tess::detail::must_be_sent<Over, In>) {
       const auto sent = send_tokens<Over>(dev, in, routes, expert_count);
       return return_tokens(dev, combine(dev, computed(dev, dispatch(dev, sent), how), sent));

@@ -111,13 +111,8 @@ struct MultiHeadAttention {
       return with_type<reduced_type<X>, f32>{};
     } else {
       const auto in = reshard<typename How::template input_spec<X, decltype(query.weight)>>(dev, x);  // [B, T, E]
-      const auto v = heads<H::key_value>(project<head_spec<X, Key>>(dev, value, in, how), key_value_heads);
-      append_to_cache(dev, cache.values, cast<typename Cache::value_type>(dev, v), rows);  // [B, T, HK, D]
-      const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in, how), key_value_heads);
-      append_to_cache(dev, cache.keys, cast<typename Cache::value_type>(dev, turned(dev, key_norm, k, rows)), rows);
-      const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in, how), query_heads);
-      const auto mixed = attention<f32>(dev, turned(dev, query_norm, q, rows), cache.keys, cache.values, rows, options,
-                                        sinks);  // [B, T, HQ, D]
+      const auto q = remember<X>(dev, in, cache, rows, how);
+      const auto mixed = attention<f32>(dev, q, cache.keys, cache.values, rows, options, sinks);  // [B, T, HQ, D]
       return output(dev, merge<2>(mixed), how);  // [B, T, HQ·D] -> [B, T, E]
     }
   }
@@ -155,10 +150,29 @@ struct MultiHeadAttention {
   static constexpr auto heads(const Y& y, index_t n) {
     return split<2, N, H::width>(y, n);
   }
+  /// Keys and values of the new tokens go to the cache -> the queries, turned [B, T, HQ, D].
+  template <class X, class D, class In, class Cache, class How>
+  constexpr auto remember(D& dev, const In& in, Cache& cache, Segments rows, How how) const {
+    using C = typename Cache::value_type;
+    const auto v = heads<H::key_value>(project<head_spec<X, Key>>(dev, value, in, how), key_value_heads);
+    if constexpr (std::is_same_v<Rotary, RotaryEmbedding<>> &&
+                  RotatesAndAppends<D, decltype(v), decltype(v), decltype(v), typename Cache::tensor>) {
+      const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in, how), key_value_heads);
+      const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in, how), query_heads);
+      return rotate_and_append<f32>(dev, normed(dev, query_norm, q), normed(dev, key_norm, k), v, cache.keys,
+                                    cache.values, rows, rotary);
+    } else {
+      append_to_cache(dev, cache.values, cast<C>(dev, v), rows);  // [B, T, HK, D]
+      const auto k = heads<H::key_value>(project<head_spec<X, Key>>(dev, key, in, how), key_value_heads);
+      append_to_cache(dev, cache.keys, cast<C>(dev, rotary(dev, normed(dev, key_norm, k), rows)), rows);
+      const auto q = heads<H::query>(project<head_spec<X, Query>>(dev, query, in, how), query_heads);
+      return rotary(dev, normed(dev, query_norm, q), rows);
+    }
+  }
   template <class D, class Y>
-  constexpr auto turned(D& dev, const HeadNorm& norm, const Y& y, Segments rows) const {
-    if constexpr (std::is_same_v<HeadNorm, NoNorm>) return rotary(dev, y, rows);
-    else return rotary(dev, norm(dev, y), rows);
+  static constexpr auto normed(D& dev, const HeadNorm& norm, const Y& y) {
+    if constexpr (std::is_same_v<HeadNorm, NoNorm>) return y;
+    else return norm(dev, y);
   }
 };
 

@@ -24,4 +24,16 @@ struct RMSNorm {
   }
 };
 
+/// h + norm(a), a [..., D] and the residual stream h of one sharding: one pass over the rows on a device that has it.
+template <class D, AnyTensor H, AnyTensor A, class Scale, class Y>
+constexpr H add_normed(D& dev, const H& h, const A& a, const RMSNorm<Scale, Y>& norm) {
+  return add_rms_norm(dev, h, a, norm.scale, norm.eps);
+}
+/// The same, and next(h + norm(a)): {sum, normed}.
+template <class D, AnyTensor H, AnyTensor A, class Scale, class Y, class NextScale, class Z>
+constexpr auto add_normed(D& dev, const H& h, const A& a, const RMSNorm<Scale, Y>& norm,
+                          const RMSNorm<NextScale, Z>& next) {
+  return add_rms_norms<Z>(dev, h, a, norm.scale, next.scale, norm.eps, next.eps);
+}
+
 }  // namespace tess::nn

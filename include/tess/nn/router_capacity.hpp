@@ -1,9 +1,8 @@
 // Routing with a capacity: experts that take so many tokens of a row and no more, and experts that choose their tokens.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <cmath>
+#include <bit>
 #include <cstdint>
-#include <numeric>
 
 #include "../core/split_mix.hpp"
 #include "router_policies.hpp"
@@ -16,14 +15,14 @@ namespace tess::nn {
 /// ⌈T · k / E · factor⌉ tokens of T fit into an expert: an even share times a factor, rounded up as in Megatron-Core
 /// (others round down, or have a least capacity: DeepSpeed, Mesh TensorFlow).
 /// Source: Fedus et al., arXiv 2101.03961, eq. 3.
-inline index_t expert_capacity(index_t tokens, index_t k, index_t experts, f64 factor) {
-  return static_cast<index_t>(std::ceil(static_cast<f64>(tokens * k) / static_cast<f64>(experts) * factor));
+constexpr index_t expert_capacity(index_t tokens, index_t k, index_t experts, f64 factor) {
+  return static_cast<index_t>(math::ceil(static_cast<f64>(tokens * k) / static_cast<f64>(experts) * factor));
 }
 
 /// A number in [0, 1) for a token: no state, the same on every device.
 struct UniformOf {
   std::uint64_t seed;
-  f32 operator()(index_t group, index_t token) const {
+  constexpr f32 operator()(index_t group, index_t token) const {
     const std::uint64_t row = split_mix(seed, static_cast<std::uint64_t>(group));
     return static_cast<f32>(split_mix(row, static_cast<std::uint64_t>(token)) >> 40) * 0x1p-24f;
   }
@@ -37,20 +36,25 @@ struct WithCapacity {
   f64 factor = 1.25;
   index_t least = 0;  // a capacity that it never falls below
 
-  template <class... Given>
-  void group(const TokenGroup& g, const Given&... given) const {
-    const index_t room = std::max(least, expert_capacity(g.tokens, g.choices(), g.experts(), factor));
-    for (index_t t = 0; t < g.tokens; ++t) choose(g.logits(t), given..., g.chosen(t), g.weights(t));
-    std::vector<index_t> taken(static_cast<std::size_t>(g.experts()));
-    for (std::size_t j = 0; j < static_cast<std::size_t>(g.choices()); ++j)
-      for (index_t t = 0; t < g.tokens; ++t) place(g.chosen(t)[j], g.weights(t)[j], taken, room);
+  void check(index_t experts) const {
+    if constexpr (requires { choose.check(experts); }) choose.check(experts);
   }
 
- private:
-  static void place(i32& expert, f32& weight, std::vector<index_t>& taken, index_t room) {
-    if (expert == no_expert || taken[static_cast<std::size_t>(expert)]++ < room) return;
-    expert = no_expert;
-    weight = 0;
+  template <class... Given>
+  constexpr void group(const TokenGroup& g, const Given&... given) const {
+    const index_t room = std::max(least, expert_capacity(g.tokens, g.choices(), g.experts(), factor));
+    for (index_t t = 0; t < g.tokens; ++t) choose(g.logits(t), given..., g.chosen(t), g.weights(t));
+    constexpr index_t together = 64;  // experts counted in one pass over the choices
+    for (index_t first = 0; first < g.experts(); first += together) {
+      index_t taken[together] = {};
+      for (std::size_t j = 0; j < static_cast<std::size_t>(g.choices()); ++j)
+        for (index_t t = 0; t < g.tokens; ++t) {
+          i32& expert = g.chosen(t)[j];
+          if (expert < first || expert >= first + together || taken[expert - first]++ < room) continue;
+          expert = no_expert;
+          g.weights(t)[j] = 0;
+        }
+    }
   }
 };
 
@@ -67,7 +71,7 @@ struct GShard {
   std::uint64_t seed = 0;
 
   template <class... Given>
-  void group(const TokenGroup& g, const Given&... given) const {
+  constexpr void group(const TokenGroup& g, const Given&... given) const {
     WithCapacity<SoftmaxTopK<true>>{.factor = factor}.group(g, given...);
     if (!random_second || g.choices() < 2) return;
     for (index_t t = 0; t < g.tokens; ++t)
@@ -88,33 +92,46 @@ struct ExpertChoice {
   /// Of a token: any number of experts may choose it. They stand in ascending order.
   static constexpr index_t choices(index_t, index_t experts) { return experts; }
 
-  void group(const TokenGroup& g) const {
+  constexpr void group(const TokenGroup& g) const {
     const index_t room = std::min(g.tokens, expert_capacity(g.tokens, 1, g.experts(), factor));
-    std::vector<f32> scores(g.all_logits.size());  // [E, T]
+    for (index_t t = 0; t < g.tokens; ++t) probabilities(g.logits(t), g.weights(t));
+    for (std::size_t e = 0; e < static_cast<std::size_t>(g.experts()); ++e) take_best(g, e, room);
+    for (index_t t = 0; t < g.tokens; ++t) close_ranks(g.chosen(t), g.weights(t));
+  }
+
+ private:
+  static constexpr void probabilities(std::span<const f32> logits, std::span<f32> p) {
+    const f32 largest = *std::max_element(logits.begin(), logits.end());
+    f32 sum = 0;
+    for (const f32 v : logits) sum += math::exp(v - largest);
+    for (std::size_t e = 0; e < logits.size(); ++e) p[e] = math::exp(logits[e] - largest) / sum;
+  }
+  /// The tokens of an expert. Probabilities are in the order of their bits: the room's last is found bit by bit.
+  static constexpr void take_best(const TokenGroup& g, std::size_t e, index_t room) {
+    const auto bits = [&](index_t t) { return std::bit_cast<std::uint32_t>(g.weights(t)[e]); };
+    const auto at_least = [&](std::uint32_t least) {
+      index_t n = 0;
+      for (index_t t = 0; t < g.tokens; ++t) n += bits(t) >= least;
+      return n;
+    };
+    std::uint32_t last = 0;
+    for (std::uint32_t bit = 1u << 30; bit > 0; bit >>= 1)
+      if (at_least(last | bit) >= room) last |= bit;
+    index_t equal = room - at_least(last + 1);  // of these, the earlier tokens
     for (index_t t = 0; t < g.tokens; ++t) {
-      const auto logits = g.logits(t);
-      const f32 largest = *std::max_element(logits.begin(), logits.end());
-      f32 sum = 0;
-      for (const f32 v : logits) sum += std::exp(v - largest);
-      for (std::size_t e = 0; e < logits.size(); ++e)
-        scores[e * static_cast<std::size_t>(g.tokens) + static_cast<std::size_t>(t)] =
-            std::exp(logits[e] - largest) / sum;
-      detail::clear(g.chosen(t), g.weights(t));
+      const bool chosen = bits(t) > last || (bits(t) == last && equal-- > 0);
+      g.chosen(t)[e] = chosen ? static_cast<i32>(e) : no_expert;
     }
-    std::vector<i32> order(static_cast<std::size_t>(g.tokens));
-    std::vector<std::size_t> next(static_cast<std::size_t>(g.tokens));  // free place of a token
-    for (index_t e = 0; e < g.experts(); ++e) {
-      const f32* of = scores.data() + e * g.tokens;
-      std::iota(order.begin(), order.end(), 0);
-      std::partial_sort(order.begin(), order.begin() + room, order.end(),
-                        [of](i32 a, i32 b) { return of[a] != of[b] ? of[a] > of[b] : a < b; });
-      for (index_t i = 0; i < room; ++i) {
-        const i32 t = order[static_cast<std::size_t>(i)];
-        const std::size_t j = next[static_cast<std::size_t>(t)]++;
-        g.chosen(t)[j] = static_cast<i32>(e);
-        g.weights(t)[j] = of[t];
+  }
+  /// The experts that chose a token to the front.
+  static constexpr void close_ranks(std::span<i32> experts, std::span<f32> weights) {
+    std::size_t n = 0;
+    for (std::size_t e = 0; e < experts.size(); ++e)
+      if (experts[e] != no_expert) {
+        experts[n] = experts[e];
+        weights[n++] = weights[e];
       }
-    }
+    detail::clear(experts.subspan(n), weights.subspan(n));
   }
 };
 

@@ -22,6 +22,12 @@ struct CountChoices {
     for (index_t j = 0; j < chosen.count; ++j)
       if (chosen[j] >= 0 && static_cast<index_t>(chosen[j]) < y.count) y[static_cast<index_t>(chosen[j])] += 1;
   }
+  template <class Y, class I>
+  constexpr void at(index_t e, Line<Y> y, Line<const I> chosen) const {
+    if (e >= y.count) return;
+    y[e] = 0;
+    for (index_t j = 0; j < chosen.count; ++j) y[e] += static_cast<index_t>(chosen[j]) == e ? Y(1) : Y(0);
+  }
 };
 /// ids i32 [B, T, k] -> f32 like the logits [B, T, E]: 1 where an expert is chosen. A choice of none counts nowhere.
 template <class D, AnyTensor Ids, AnyTensor Logits>

@@ -28,6 +28,12 @@ class Segments {
   index_t size_ = 0;
 };
 
+/// Of each row of a batch the last new token; the first one of a row that has none.
+struct LastToken {
+  Segments rows;
+  constexpr index_t operator()(index_t b) const { return rows[b].count > 0 ? rows[b].count - 1 : 0; }
+};
+
 /// score = q·k * scale, then cap * tanh(score / cap) unless cap is 0. A query sees the last `window` positions, its own
 /// among them; 0: all of them (Beltagy et al., arXiv 2004.05150).
 struct AttentionOptions {
@@ -154,16 +160,10 @@ constexpr void check_segments(const Q& q, const C& cache, Segments rows) {
            cache.extent(1));
   }
 }
-}  // namespace detail
-
-/// Rotary position embedding of heads of D values, or of a part of each: pairs turn by position / base^(2i / D), or as
-/// the options say (device/rotary_options.hpp). x [B, T, H, D]; token t of row b stands at rows[b].start + t. Computed in
-/// f32, rounded once to Y.
-/// Source: Su et al., arXiv 2104.09864; Grok-1's model.py, class RotaryEmbedding.
-template <class Y, class D, AnyTensor X>
-constexpr auto rotary(D& dev, const X& x, Segments rows, const RotaryOptions& options = {}) {
+template <AnyTensor X>
+constexpr void check_rotary(const X& x, Segments rows, const RotaryOptions& options) {
   static_assert(X::rank == 4, "[rotary] x is [batch, tokens, heads, head width]");
-  static_assert(detail::rows_fact<X>::ok);
+  static_assert(rows_fact<X>::ok);
   const index_t width = options.width > 0 ? options.width : x.extent(3) - options.first;
   if (options.first < 0 || width % 2 != 0 || options.first + width > x.extent(3))
     fail("[rotary] ", width, " values from ", options.first, " on turn in pairs, but a head has ", x.extent(3));
@@ -172,6 +172,25 @@ constexpr auto rotary(D& dev, const X& x, Segments rows, const RotaryOptions& op
   if (!has_frequencies(options))
     fail("[rotary] base ", options.base, ", factor ", options.factor, ", ", options.original_positions,
          " original positions: no frequencies come of these options");
+}
+template <class C, class X>
+constexpr void check_append(const C& cache, const X& x, Segments rows) {
+  static_assert(holds_or<(append_is_local<X, C>),
+                         heads_are_sharded_differently<lhs<typename X::spec>, rhs<typename C::spec>>>::ok);
+  check_segments(x, cache, rows);
+  if (x.extent(2) != cache.extent(2) || x.extent(3) != cache.extent(3))
+    fail("[attention] ", x.extent(2), " heads of width ", x.extent(3), " are written to a cache of ", cache.extent(2),
+         " heads of width ", cache.extent(3));
+}
+}  // namespace detail
+
+/// Rotary position embedding of heads of D values, or of a part of each: pairs turn by position / base^(2i / D), or as
+/// the options say (device/rotary_options.hpp). x [B, T, H, D]; token t of row b stands at rows[b].start + t. Computed in
+/// f32, rounded once to Y.
+/// Source: Su et al., arXiv 2104.09864; Grok-1's model.py, class RotaryEmbedding.
+template <class Y, class D, AnyTensor X>
+constexpr auto rotary(D& dev, const X& x, Segments rows, const RotaryOptions& options = {}) {
+  detail::check_rotary(x, rows, options);
   using R = with_type<X, Y>;
   R y = make<R>(dev, x.extents());
   TESS_VERB(dev, rotary, y, x, rows, options);
@@ -182,13 +201,31 @@ constexpr auto rotary(D& dev, const X& x, Segments rows, const RotaryOptions& op
 /// written.
 template <class D, AnyTensor C, AnyTensor X>
 constexpr void append_to_cache(D& dev, C& cache, const X& x, Segments rows) {
-  static_assert(detail::holds_or<(detail::append_is_local<X, C>),
-                                 heads_are_sharded_differently<lhs<typename X::spec>, rhs<typename C::spec>>>::ok);
-  detail::check_segments(x, cache, rows);
-  if (x.extent(2) != cache.extent(2) || x.extent(3) != cache.extent(3))
-    fail("[attention] ", x.extent(2), " heads of width ", x.extent(3), " are written to a cache of ", cache.extent(2),
-         " heads of width ", cache.extent(3));
+  detail::check_append(cache, x, rows);
   TESS_VERB(dev, append_to_cache, cache, x, rows);
+}
+
+/// Whether a device turns queries and keys and writes to the cache as one verb.
+template <class D, class Q, class K, class V, class C>
+concept RotatesAndAppends = requires(D& dev, Q& q, const K& k, const V& v, C& cache, Segments rows,
+                                     RotaryOptions options) {
+  dev.rotate_and_append(q, q, k, v, cache, cache, rows, options);
+};
+
+/// What a layer does with new tokens, as one verb of devices that have it: keys and values [B, T, HK, D] go to their
+/// caches as append_to_cache writes them, keys turned; -> Y [B, T, HQ, D], the queries turned, as rotary has it.
+template <class Y, class D, AnyTensor Q, AnyTensor K, AnyTensor V, AnyTensor C>
+requires RotatesAndAppends<D, Q, K, V, C>
+auto rotate_and_append(D& dev, const Q& q, const K& k, const V& v, C& keys, C& values, Segments rows,
+                       const RotaryOptions& options = {}) {
+  detail::check_rotary(q, rows, options);
+  detail::check_rotary(k, rows, options);
+  detail::check_append(keys, k, rows);
+  detail::check_append(values, v, rows);
+  using R = with_type<Q, Y>;
+  R turned = make<R>(dev, q.extents());
+  dev.rotate_and_append(turned, q, k, v, keys, values, rows, options);
+  return turned;
 }
 
 /// q [B, T, HQ, D], keys [S, C, HK, D], values [S, C, HK, DV] (or `KeyColumns`) -> Y [B, T, HQ, DV]. Query t of row b

@@ -118,7 +118,9 @@ constexpr auto mul(D& dev, const X& x, C c) {
 template <class D, AnyTensor X, detail::Number C>
 constexpr auto div(D& dev, const X& x, C c) {
   using T = typename X::value_type;
-  return map<T>(dev, detail::in_type_of_first<fn::Over<detail::Beside<T>>, T, T>{{detail::beside<T>(c)}}, x);
+  detail::in_type_of_first<fn::Over<detail::Beside<T>>, T, T> over{};
+  over.c = detail::beside<T>(c);
+  return map<T>(dev, over, x);
 }
 
 /// -x. Of a pending maximum, a pending minimum.

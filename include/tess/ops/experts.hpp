@@ -179,6 +179,7 @@ constexpr auto route(D& dev, index_t k, const Choose& choose, const Logits& logi
       if (n != experts) fail("[route] a policy is given a row of ", n, " numbers for ", experts, " experts");
     };
     (check(given.extent(0)), ...);
+    if constexpr (requires { choose.check(experts); }) choose.check(experts);
     const auto extents = extents_with_last<S>(logits.extents(), choices(choose, k, experts));
     Routes<Ids, Weights> r{make<Ids>(dev, extents), make<Weights>(dev, extents)};
     TESS_VERB(dev, route, r.experts, r.weights, logits, choose, given...);
@@ -190,8 +191,8 @@ constexpr auto route(D& dev, index_t k, const Choose& choose, const Logits& logi
 /// logits f32 [B, T, E] -> the k experts of every token. `choose(logits, experts, weights)` is called on one row at a
 /// time with spans of E, k and k; it is the routing policy (nn/router_policies.hpp). A policy that takes a number first
 /// is told that of the token on its device. A policy with `group` decides for all tokens of a row of the batch together
-/// (device/token_group.hpp; nn/router_capacity.hpp), and one with `choices(k, E)` says how many choices a token has. E
-/// unsharded.
+/// (device/token_group.hpp; nn/router_capacity.hpp), one with `choices(k, E)` says how many choices a token has, and
+/// one with `check(E)` throws where it cannot decide among so many. E unsharded.
 template <class D, class Choose, AnyTensor Logits>
 constexpr auto route(D& dev, const Logits& logits, index_t k, Choose choose) {
   return detail::route(dev, k, choose, logits);
@@ -330,6 +331,22 @@ constexpr auto combine(D& dev, const G& g, const R& routes) {
   Out y = make<Out>(dev, Extents<S>::from({routes.weights.extent(0), routes.weights.extent(1), g.rows.extent(1)}));
   TESS_VERB(dev, combine, y, g.rows, g.positions, routes.weights);
   return y;
+}
+
+/// combine(matmul(g, w)): specs and numbers of the two, in one kernel where the device has one for both.
+template <class D, AnyGrouped G, AnyTensor W, class R>
+constexpr auto matmul_combine(D& dev, const G& g, const W& w, const R& routes) {
+  using Rows = decltype(matmul(dev, g, w));
+  using Y = decltype(combine(dev, std::declval<const Rows&>(), routes));
+  if constexpr (requires(Y & y) { dev.grouped_matmul_combine(y, g.rows, w, g.offsets, g.positions, routes.weights); }) {
+    if (g.rows.extent(1) == w.extent(1)) {
+      const std::array<index_t, 3> extents{routes.weights.extent(0), routes.weights.extent(1), w.extent(2)};
+      Y y = make<Y>(dev, Extents<typename Y::shape>::from(extents));
+      dev.grouped_matmul_combine(y, g.rows, w, g.offsets, g.positions, routes.weights);
+      return y;
+    }
+  }
+  return combine(dev, matmul(dev, g, w), routes);
 }
 
 }  // namespace tess

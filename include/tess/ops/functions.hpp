@@ -1,8 +1,6 @@
 // The elementwise functions by name, and what each promises about values of which a device holds only a part.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <cmath>
-
 #include "../sharding/rules/elementwise.hpp"
 #include "../tensor/math.hpp"
 
@@ -91,16 +89,16 @@ struct Masked {
 struct Exp {
   static constexpr rules::Algebra algebra{.rises = 0b1};
   template <class T>
-  auto operator()(T x) const {
-    if constexpr (std::is_same_v<T, f64>) return std::exp(x);
+  constexpr auto operator()(T x) const {
+    if constexpr (std::is_same_v<T, f64>) return math::exp(x);
     else return math::Exp::apply(static_cast<f32>(x));
   }
 };
 struct Tanh {
   static constexpr rules::Algebra algebra{.rises = 0b1};
   template <class T>
-  auto operator()(T x) const {
-    if constexpr (std::is_same_v<T, f64>) return std::tanh(x);
+  constexpr auto operator()(T x) const {
+    if constexpr (std::is_same_v<T, f64>) return math::tanh(x);
     else return math::Tanh::apply(static_cast<f32>(x));
   }
 };
@@ -109,8 +107,8 @@ struct Tanh {
 struct Sigmoid {
   static constexpr rules::Algebra algebra{.rises = 0b1};
   template <class T>
-  auto operator()(T x) const {
-    if constexpr (std::is_same_v<T, f64>) return 1 / (1 + std::exp(-x));
+  constexpr auto operator()(T x) const {
+    if constexpr (std::is_same_v<T, f64>) return 1 / (1 + math::exp(-x));
     else return 1.0f / (1.0f + math::Exp::apply(-static_cast<f32>(x)));
   }
 };

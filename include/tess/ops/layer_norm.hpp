@@ -1,8 +1,6 @@
 // layer_norm over the last dimension: rows of mean 0 and variance 1, times a scale, plus a bias.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <cmath>
-
 #include "elementwise.hpp"
 #include "reduction.hpp"
 
@@ -12,8 +10,8 @@ namespace fn {
 struct Normalise {
   f32 eps;
   template <class T, class S>
-  auto operator()(T x, T mean, T var, S scale, S bias) const {
-    return (x - mean) / std::sqrt(var + T(eps)) * T(scale) + T(bias);
+  constexpr auto operator()(T x, T mean, T var, S scale, S bias) const {
+    return (x - mean) / math::sqrt(var + T(eps)) * T(scale) + T(bias);
   }
 };
 }  // namespace fn

@@ -1,15 +1,16 @@
 // Functions of lines: a state that takes one element after the other, and what it says in the end.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <cmath>
 #include <limits>
 
 #include "../core/types.hpp"
-#include "../tensor/dtype.hpp"
+#include "../tensor/math.hpp"
 
 namespace tess::lines {
 
 // Each has start() -> state, step(state, element, its place in the line), finish(state) -> result. bf16 arrives as f32.
+// Those that also have join(state, state of other elements of the line) may take a line apart; each part sees its elements
+// in order, and parts are joined in any.
 
 /// Sums of integers are integers, all others are taken in f64.
 template <class T>
@@ -22,6 +23,7 @@ struct Sum {
   constexpr void step(sum_type<T>& s, V v, index_t) const {
     s += static_cast<sum_type<T>>(v);
   }
+  constexpr void join(sum_type<T>& s, sum_type<T> other) const { s += other; }
   constexpr sum_type<T> finish(sum_type<T> s) const { return s; }
 };
 /// Of lines that are `length` long on all devices together.
@@ -32,6 +34,7 @@ struct Mean {
   constexpr void step(f64& s, V v, index_t) const {
     s += static_cast<f64>(v);
   }
+  constexpr void join(f64& s, f64 other) const { s += other; }
   constexpr f64 finish(f64 s) const { return s / length; }
 };
 template <class T>
@@ -41,6 +44,7 @@ struct Product {
   constexpr void step(sum_type<T>& s, V v, index_t) const {
     s *= static_cast<sum_type<T>>(v);
   }
+  constexpr void join(sum_type<T>& s, sum_type<T> other) const { s *= other; }
   constexpr sum_type<T> finish(sum_type<T> s) const { return s; }
 };
 
@@ -53,6 +57,7 @@ struct Max {
     else return std::numeric_limits<value>::lowest();
   }
   constexpr void step(value& s, value v, index_t) const { s = v > s || v != v ? v : s; }
+  constexpr void join(value& s, value other) const { s = other > s || other != other ? other : s; }
   constexpr value finish(value s) const { return s; }
 };
 template <class T>
@@ -63,6 +68,7 @@ struct Min {
     else return std::numeric_limits<value>::max();
   }
   constexpr void step(value& s, value v, index_t) const { s = v < s || v != v ? v : s; }
+  constexpr void join(value& s, value other) const { s = other < s || other != other ? other : s; }
   constexpr value finish(value s) const { return s; }
 };
 
@@ -78,6 +84,14 @@ struct Variance {
     s.mean += off / s.count;
     s.squares += off * (x - s.mean);
   }
+  /// Source: Chan et al. 1979, pairwise.
+  constexpr void join(State& s, const State& other) const {
+    if (other.count == 0) return;
+    const f64 off = other.mean - s.mean, count = s.count + other.count;
+    s.mean += off * (other.count / count);
+    s.squares += other.squares + off * off * (s.count * (other.count / count));
+    s.count = count;
+  }
   constexpr f64 finish(const State& s) const { return s.squares / s.count; }
 };
 
@@ -85,20 +99,27 @@ struct LogSumExp {
   struct State {
     f64 largest = -std::numeric_limits<f64>::infinity(), sum = 0;  // Σ e^(x - largest)
   };
-  State start() const { return {}; }
+  constexpr State start() const { return {}; }
   template <class V>
-  void step(State& s, V v, index_t) const {
+  constexpr void step(State& s, V v, index_t) const {
     const f64 x = static_cast<f64>(v);
     if (x <= s.largest) {
-      s.sum += x == s.largest ? 1 : std::exp(x - s.largest);
+      s.sum += x == s.largest ? 1 : math::exp(x - s.largest);
     } else if (x > s.largest) {
-      s.sum = s.sum * std::exp(s.largest - x) + 1;
+      s.sum = s.sum * math::exp(s.largest - x) + 1;
       s.largest = x;
     } else {
       s.sum = x;  // NaN
     }
   }
-  f64 finish(const State& s) const { return s.largest + std::log(s.sum); }
+  constexpr void join(State& s, const State& other) const {
+    const bool less = other.largest < s.largest;
+    const f64 of_smaller = less ? other.sum : s.sum, of_larger = less ? s.sum : other.sum;
+    const f64 smaller = less ? other.largest : s.largest, larger = less ? s.largest : other.largest;
+    s.sum = of_larger + (smaller == larger ? of_smaller : of_smaller * math::exp(smaller - larger));
+    s.largest = larger;
+  }
+  constexpr f64 finish(const State& s) const { return s.largest + math::log(s.sum); }
 };
 
 struct ArgMax {
@@ -112,6 +133,12 @@ struct ArgMax {
     const f64 x = static_cast<f64>(v);
     const bool nan_is_first = x != x && s.largest == s.largest;
     if (s.place < 0 || x > s.largest || nan_is_first) s = {x, i};
+  }
+  constexpr void join(State& s, const State& other) const {
+    if (other.place < 0) return;
+    const bool nan = s.largest != s.largest, other_nan = other.largest != other.largest;
+    const bool equal = nan || other_nan ? nan && other_nan : s.largest == other.largest;
+    if (s.place < 0 || (equal ? other.place < s.place : other_nan || (!nan && other.largest > s.largest))) s = other;
   }
   constexpr i32 finish(const State& s) const { return static_cast<i32>(s.place); }
 };

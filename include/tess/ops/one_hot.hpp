@@ -13,7 +13,11 @@ namespace detail {
 struct OneHot {
   template <class Y, class I>
   constexpr void operator()(Line<Y> y, Line<const I> id) const {
-    for (index_t i = 0; i < y.count; ++i) y[i] = Y(i == static_cast<index_t>(id[0]) ? 1.0f : 0.0f);
+    for (index_t i = 0; i < y.count; ++i) at(i, y, id);
+  }
+  template <class Y, class I>
+  constexpr void at(index_t i, Line<Y> y, Line<const I> id) const {
+    y[i] = Y(i == static_cast<index_t>(id[0]) ? 1.0f : 0.0f);
   }
 };
 template <class X, index_t Classes>

@@ -90,6 +90,11 @@ struct RotateHalf {
       y[half + i] = x[i];
     }
   }
+  template <class Y, class X>
+  constexpr void at(index_t i, Line<Y> y, Line<const X> x) const {
+    const index_t half = x.count / 2;
+    y[i] = i < half ? static_cast<Y>(-x[half + i]) : x[i - half];
+  }
 };
 }  // namespace detail
 

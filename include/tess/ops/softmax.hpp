@@ -10,7 +10,7 @@ namespace tess {
 namespace fn {
 struct ExpOfDifference {
   template <class T>
-  f32 operator()(T x, T largest) const {
+  constexpr f32 operator()(T x, T largest) const {
     using Wide = std::conditional_t<std::is_integral_v<T>, f64, T>;  // the difference of two integers may be none
     return math::Exp::apply(static_cast<f32>(static_cast<Wide>(x) - static_cast<Wide>(largest)));
   }
@@ -18,7 +18,7 @@ struct ExpOfDifference {
 /// The same, and 1 for the largest itself, also if that is infinite: a term of log Σ e^x.
 struct Term {
   template <class T>
-  f32 operator()(T x, T largest) const {
+  constexpr f32 operator()(T x, T largest) const {
     return x == largest ? 1.0f : ExpOfDifference{}(x, largest);
   }
 };
@@ -32,8 +32,8 @@ struct SquareOfDifference {
 /// largest + log Σ e^(x - largest)
 struct AddLog {
   template <class T>
-  real<T> operator()(T largest, f32 sum) const {
-    return static_cast<real<T>>(largest) + static_cast<real<T>>(std::log(sum));
+  constexpr real<T> operator()(T largest, f32 sum) const {
+    return static_cast<real<T>>(largest) + static_cast<real<T>>(math::log(sum));
   }
 };
 /// The place of x where it is the largest, or NaN; elsewhere a place behind all others.

@@ -41,11 +41,32 @@ std::vector<i32> places_of_largest(Line<const T> x, index_t k) {
                     [&](i32 a, i32 b) { return Below{}(x[b], x[a]) || (!Below{}(x[a], x[b]) && a < b); });
   return places;
 }
+/// How many elements of the line stand before element i in ascending order, equal ones in theirs: its place, found without
+/// any other's.
+template <class T>
+constexpr index_t place_ascending(Line<const T> x, index_t i) {
+  const T own = x[i];
+  index_t before = 0;
+  for (index_t j = 0; j < x.count; ++j) before += Below{}(x[j], own) || (j < i && !Below{}(own, x[j]));
+  return before;
+}
+/// The same, the largest first.
+template <class T>
+constexpr index_t place_descending(Line<const T> x, index_t i) {
+  const T own = x[i];
+  index_t before = 0;
+  for (index_t j = 0; j < x.count; ++j) before += Below{}(own, x[j]) || (j < i && !Below{}(x[j], own));
+  return before;
+}
 struct Sort {
   template <class T>
   void operator()(Line<T> y, Line<const T> x) const {
     std::copy(x.begin(), x.end(), y.begin());
     std::stable_sort(y.begin(), y.end(), Below{});
+  }
+  template <class T>
+  constexpr void at(index_t i, Line<T> y, Line<const T> x) const {
+    y[place_ascending(x, i)] = x[i];
   }
 };
 struct ArgSort {
@@ -53,6 +74,10 @@ struct ArgSort {
   void operator()(Line<i32> y, Line<const T> x) const {
     std::iota(y.begin(), y.end(), 0);
     std::stable_sort(y.begin(), y.end(), [&](i32 a, i32 b) { return Below{}(x[a], x[b]); });
+  }
+  template <class T>
+  constexpr void at(index_t i, Line<i32> y, Line<const T> x) const {
+    y[place_ascending(x, i)] = static_cast<i32>(i);
   }
 };
 /// Indices count along the whole dimension.
@@ -66,6 +91,13 @@ struct TopOfLine {
       indices[i] = static_cast<i32>(x.first) + at;
     }
   }
+  template <class T>
+  constexpr void at(index_t i, Line<T> values, Line<i32> indices, Line<const T> x) const {
+    const index_t place = place_descending(x, i);
+    if (place >= values.count) return;
+    values[place] = x[i];
+    indices[place] = static_cast<i32>(x.first + i);
+  }
 };
 /// The same among candidates that bring their indices with them.
 struct TopOfCandidates {
@@ -78,20 +110,27 @@ struct TopOfCandidates {
       indices[i] = index_of[at];
     }
   }
+  template <class T>
+  constexpr void at(index_t i, Line<T> values, Line<i32> indices, Line<const T> x, Line<const i32> index_of) const {
+    const index_t place = place_descending(x, i);
+    if (place >= values.count) return;
+    values[place] = x[i];
+    indices[place] = index_of[i];
+  }
 };
 /// bf16 adds in f32.
 template <class T>
 using running = std::conditional_t<std::is_same_v<T, bf16>, f32, T>;
 struct CumSum {
   template <class T>
-  void operator()(Line<T> y, Line<const T> x) const {
+  constexpr void operator()(Line<T> y, Line<const T> x) const {
     running<T> sum{};
     for (index_t i = 0; i < x.count; ++i) y[i] = T(sum += static_cast<running<T>>(x[i]));
   }
 };
 struct SumOfLine {
   template <class T>
-  void operator()(Line<running<T>> y, Line<const T> x) const {
+  constexpr void operator()(Line<running<T>> y, Line<const T> x) const {
     y[0] = {};
     for (index_t i = 0; i < x.count; ++i) y[0] += static_cast<running<T>>(x[i]);
   }
@@ -99,7 +138,7 @@ struct SumOfLine {
 /// Behind the totals of the shards before this one.
 struct CumSumBehind {
   template <class T>
-  void operator()(Line<T> y, Line<const T> x, Line<const running<T>> totals) const {
+  constexpr void operator()(Line<T> y, Line<const T> x, Line<const running<T>> totals) const {
     running<T> sum{};
     for (index_t s = 0; s < (x.count ? x.first / x.count : 0); ++s) sum += totals[s];
     for (index_t i = 0; i < x.count; ++i) y[i] = T(sum += static_cast<running<T>>(x[i]));

@@ -6,7 +6,8 @@
 namespace tess {
 
 /// What a function of whole lines sees: `count` elements on this device, of which the first has index `first` in the
-/// whole.
+/// whole. A function f(lines...) may also have `at(i, lines...)`, the part of its work that falls to element i of its longest
+/// line, for devices that take all i at once.
 template <class T>
 struct Line {
   T* at = nullptr;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 #include "../core/attributes.hpp"
@@ -17,7 +18,7 @@ struct ExpParts {
   std::int32_t n;
   f32 fraction;
 };
-TESS_ALWAYS_INLINE ExpParts exp_parts(f32 x) {
+TESS_ALWAYS_INLINE constexpr ExpParts exp_parts(f32 x) {
   constexpr f32 magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, left in the low bits
   const f32 shifted = x * 1.44269504088896341f + magic;
   const f32 n = shifted - magic;
@@ -30,13 +31,13 @@ TESS_ALWAYS_INLINE ExpParts exp_parts(f32 x) {
   q = q * r + 0.5f;
   return {std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(magic), q * r * r + r};
 }
-TESS_ALWAYS_INLINE f32 power_of_two(std::int32_t n) { return std::bit_cast<f32>((n + 127) << 23); }
+TESS_ALWAYS_INLINE constexpr f32 power_of_two(std::int32_t n) { return std::bit_cast<f32>((n + 127) << 23); }
 
 }  // namespace detail
 
 /// e^x to about 1 ulp; 0 below -87.3 (no denormals), infinity above 88.7, NaN for NaN.
 struct Exp {
-  static TESS_ALWAYS_INLINE f32 apply(f32 x) {
+  static TESS_ALWAYS_INLINE constexpr f32 apply(f32 x) {
     const f32 above = x < -87.33f ? -87.33f : x;
     const f32 inside = above > 89.0f ? 89.0f : above;
     const detail::ExpParts e = detail::exp_parts(inside);
@@ -48,7 +49,7 @@ struct Exp {
 
 /// tanh x to a few ulp, also near zero: (e^2x - 1) / (e^2x + 1) with e^2x - 1 computed without cancellation.
 struct Tanh {
-  static TESS_ALWAYS_INLINE f32 apply(f32 x) {
+  static TESS_ALWAYS_INLINE constexpr f32 apply(f32 x) {
     const f32 above = x < -10.0f ? -10.0f : x;
     const detail::ExpParts e = detail::exp_parts(2.0f * (above > 10.0f ? 10.0f : above));
     const f32 power = detail::power_of_two(e.n);
@@ -59,14 +60,38 @@ struct Tanh {
 
 /// x / (1 + e^-x).
 struct Silu {
-  static TESS_ALWAYS_INLINE f32 apply(f32 x) { return x / (1.0f + Exp::apply(-x)); }
+  static TESS_ALWAYS_INLINE constexpr f32 apply(f32 x) { return x / (1.0f + Exp::apply(-x)); }
 };
 
 /// The tanh form of GELU, x/2 (1 + tanh u) with u = sqrt(2/pi) (x + 0.044715 x^3), as x / (1 + e^-2u): no cancellation.
 struct GeluTanh {
-  static TESS_ALWAYS_INLINE f32 apply(f32 x) {
+  static TESS_ALWAYS_INLINE constexpr f32 apply(f32 x) {
     return x / (1.0f + Exp::apply(-1.59576912160573071f * (x + 0.044715f * x * x * x)));
   }
 };
+
+// The standard's functions, under names that functors of every device may call: nvcc compiles what is constexpr for GPUs
+// too, and the standard's own are not yet constexpr.
+
+template <class T>
+constexpr T exp(T x) {
+  return std::exp(x);
+}
+template <class T>
+constexpr T log(T x) {
+  return std::log(x);
+}
+template <class T>
+constexpr T tanh(T x) {
+  return std::tanh(x);
+}
+template <class T>
+constexpr T sqrt(T x) {
+  return std::sqrt(x);
+}
+template <class T>
+constexpr T ceil(T x) {
+  return std::ceil(x);
+}
 
 }  // namespace tess::math

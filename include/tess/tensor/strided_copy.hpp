@@ -30,4 +30,24 @@ struct StridedCopy {
   }
 };
 
+/// The same elements with as few sides as possible: sides of one element vanish, and two that follow one another in
+/// both arrays become one.
+constexpr StridedCopy simplified(const StridedCopy& b) {
+  StridedCopy s;
+  s.from = b.from, s.to = b.to;
+  for (int d = 0; d < b.rank; ++d) {
+    if (b[d].count == 1) continue;
+    if (s.rank > 0) {
+      StridedCopy::Side& last = s.side[static_cast<std::size_t>(s.rank - 1)];
+      if (last.from_step == b[d].count * b[d].from_step && last.to_step == b[d].count * b[d].to_step) {
+        last = {last.count * b[d].count, b[d].from_step, b[d].to_step};
+        continue;
+      }
+    }
+    s.push(b[d].count, b[d].from_step, b[d].to_step);
+  }
+  if (s.rank == 0) s.push(1, 1, 1);
+  return s;
+}
+
 }  // namespace tess

@@ -4,32 +4,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "../local/contraction.hpp"
 #include "cpu.hpp"
-#include "strided.hpp"
 #include "thread_pool.hpp"
 
 namespace tess::host {
-
-/// A list of dimensions and how each walks through the left operand, the right one and the result.
-struct Walk {
-  int rank = 0;
-  Ranks extent{}, lhs{}, rhs{}, out{};
-
-  void push(index_t n, index_t l, index_t r, index_t o) {
-    const auto i = static_cast<std::size_t>(rank++);
-    extent[i] = n, lhs[i] = l, rhs[i] = r, out[i] = o;
-  }
-  index_t size() const {
-    index_t n = 1;
-    for (int d = 0; d < rank; ++d) n *= extent[static_cast<std::size_t>(d)];
-    return n;
-  }
-};
-
-/// Dimensions of both operands and the result, of the left and the result, of the right and the result, and the summed.
-struct ContractionWalks {
-  Walk batch, rows, columns, summed;
-};
+using namespace local;
 
 namespace detail {
 /// Copies an operand, walked as [batch, outer, inner] and widened to T: line l, element i goes to `place(l, i)`.
@@ -61,7 +41,9 @@ TESS_ALWAYS_INLINE void tile_body(T (&sums)[tile_rows][tile_columns], const T* c
   for (index_t k = 0; k < K; ++k, b += tile_columns) {
     Lanes line;
     __builtin_memcpy(&line, b, sizeof line);
-#pragma GCC unroll 8
+#ifndef __CUDACC__  // which does not know it
+    TESS_UNROLL(8)
+#endif
     for (index_t r = 0; r < tile_rows; ++r) acc[r] += line * a[r][k];
   }
   __builtin_memcpy(sums, acc, sizeof sums);

@@ -1,41 +1,12 @@
 // Kernels over strided local arrays: a function of elements, row by row, and the reduction of lines.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <limits>
-
+#include "../local/elements.hpp"
+#include "../local/lines.hpp"
 #include "apply.hpp"
-#include "strided.hpp"
 
 namespace tess::host {
-
-/// bf16 is computed in f32; other numbers as they are.
-template <class T>
-constexpr auto widened(T x) {
-  if constexpr (std::is_same_v<T, bf16>) return static_cast<f32>(x);
-  else return x;
-}
-template <class Y, class V>
-constexpr Y rounded_to(V v) {
-  if constexpr (std::is_same_v<Y, bf16>) {
-    return Y(static_cast<f32>(v));
-  } else if constexpr (std::is_floating_point_v<V> && std::is_integral_v<Y> && !std::is_same_v<Y, bool>) {
-    // As XLA: NaN becomes 0, and what does not fit the nearest that does.
-    constexpr Y low = std::numeric_limits<Y>::lowest(), high = std::numeric_limits<Y>::max();
-    if (v != v) return 0;
-    return v <= static_cast<V>(low) ? low : v >= static_cast<V>(high) ? high : static_cast<Y>(v);
-  } else {
-    return static_cast<Y>(v);
-  }
-}
-template <class T>
-inline constexpr bool computed_in_f32 = std::is_same_v<T, bf16> || std::is_same_v<T, f32>;
-
-/// An operand seen with the extents of the result: elements that stretch have stride 0.
-template <class T>
-struct Strided {
-  const T* data = nullptr;
-  Ranks stride{};
-};
+using namespace local;
 
 /// Rows [begin, end) of out[extent...] = f(in[...]...), a row being the last dimension.
 template <class F, class Y, class... X>
@@ -62,24 +33,11 @@ void map_rows(const F& f, Y* out, int rank, const Ranks& extent, index_t begin, 
 template <class F, class Y, class X>
 void reduce_lines(const F& f, Y* out, const X* x, int rank, const Ranks& extent, unsigned dims, index_t begin,
                   index_t end) {
-  Ranks line_extent{}, line_stride{}, other_extent{}, other_stride{};
-  int in_line = 0, others = 0;
-  index_t length = 1, stride = 1;
-  for (int d = rank - 1; d >= 0; --d) stride *= extent[static_cast<std::size_t>(d)];
-  for (int d = 0; d < rank; ++d) {
-    const auto k = static_cast<std::size_t>(d);
-    stride = extent[k] ? stride / extent[k] : 0;
-    const bool along = dims >> d & 1u;
-    const auto to = static_cast<std::size_t>(along ? in_line++ : others++);
-    (along ? line_extent : other_extent)[to] = extent[k];
-    (along ? line_stride : other_stride)[to] = stride;
-    length *= along ? extent[k] : 1;
-  }
+  const LineWalk walk = lines_along(rank, extent, dims);
   for (index_t j = begin; j < end; ++j) {
-    const X* line = x + offset_of(j, others, other_extent, other_stride);
+    const X* line = x + walk.begin(j);
     auto state = f.start();
-    for (index_t i = 0; i < length; ++i)
-      f.step(state, widened(line[offset_of(i, in_line, line_extent, line_stride)]), i);
+    for (index_t i = 0; i < walk.length; ++i) f.step(state, widened(line[walk.step(i)]), i);
     out[j] = rounded_to<Y>(f.finish(state));
   }
 }

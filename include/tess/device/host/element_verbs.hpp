@@ -8,30 +8,6 @@
 
 namespace tess::host {
 
-namespace detail {
-template <AnyShape L>
-constexpr Ranks ranks(const Extents<L>& e) {
-  Ranks r{};
-  for (int d = 0; d < L::rank; ++d) r[static_cast<std::size_t>(d)] = e[d];
-  return r;
-}
-
-/// What `device` reads of x for its shard of y: its own slice where y is the finer, stride 0 where x stretches.
-template <AnyTensor Y, AnyTensor X>
-Strided<typename X::value_type> operand(const X& x, index_t device) {
-  constexpr int ahead = Y::rank - X::rank;
-  SpecValue read = X::sharding;
-  for (int d = 0; d < X::rank; ++d)
-    if (tess::detail::static_extent<typename X::shape>(d) != 1) read[d] = Y::sharding[d + ahead];
-  const Window w = window(x, read, device);
-  Strided<typename X::value_type> s{x.storage().data(device) + w.begin, {}};
-  for (int d = 0; d < X::rank; ++d)
-    s.stride[static_cast<std::size_t>(d) + static_cast<std::size_t>(ahead)] =
-        tess::detail::static_extent<typename X::shape>(d) == 1 ? 0 : w.stride[static_cast<std::size_t>(d)];
-  return s;
-}
-}  // namespace detail
-
 /// Mixed into Host, which has the threads.
 template <class Device>
 class ElementVerbs {
@@ -39,19 +15,19 @@ class ElementVerbs {
   /// y = f(x...), where operands stretch or are sliced.
   template <class F, AnyTensor Y, AnyTensor... X>
   void map_broadcast(F f, Y& y, const X&... x) {
-    const Ranks extent = detail::ranks(y.local_extents());
+    const Ranks extent = ranks(y.local_extents());
     const index_t width = Y::rank > 0 ? y.local_extent(Y::rank - 1) : 1;
     const index_t rows = width ? y.local_extents().size() / width : 0;
     for (index_t r = 0; r < Y::mesh::size; ++r)
       in_parallel(rows, width, [&](index_t begin, index_t end) {
-        map_rows(f, y.storage().data(r), Y::rank, extent, begin, end, detail::operand<Y>(x, r)...);
+        map_rows(f, y.storage().data(r), Y::rank, extent, begin, end, operand<Y>(x, r)...);
       });
   }
 
   /// y = f of the lines of x along `dims`, of the part of each that a device holds.
   template <class F, AnyTensor Y, AnyTensor X>
   void reduce_lines(F f, Y& y, const X& x, unsigned dims) {
-    const Ranks extent = detail::ranks(x.local_extents());
+    const Ranks extent = ranks(x.local_extents());
     const index_t lines = y.local_extents().size();
     const index_t length = lines ? x.local_extents().size() / lines : 0;
     for (index_t r = 0; r < Y::mesh::size; ++r)

@@ -7,22 +7,13 @@
 #include <type_traits>
 #include <vector>
 
-#include "../../comm/movement.hpp"
-#include "../../tensor/dtype.hpp"
+#include "../transition.hpp"
 #include "thread_pool.hpp"
 
 namespace tess::host {
 
-/// Bytes that each rank received from other ranks.
-using Received = std::vector<index_t>;
-
-/// One step of a plan: how a tensor of these extents is sharded before and after.
-struct Transition {
-  Collective what = Collective::slice;
-  MeshValue mesh;
-  SpecValue from, to;
-  AllExtents whole{};
-};
+using tess::Received;
+using tess::Transition;
 
 namespace detail {
 
@@ -68,18 +59,7 @@ void combine(Reduction kind, T* to, const T* from, index_t n) {
     for (index_t i = 0; i < n; ++i) to[i] = from[i] < to[i] || from[i] != from[i] ? from[i] : to[i];
 }
 
-/// The devices with which `device` reduces, in the order of their coordinates over the axes, the first one major.
-inline std::vector<index_t> group_of(const MeshValue& m, unsigned axes, index_t device) {
-  std::vector<index_t> members(1, tess::detail::renumbered(m, axes, device, 0));
-  for (int a = 0; a < m.rank; ++a)
-    if (axes >> a & 1u) {
-      std::vector<index_t> more;
-      for (const index_t first : members)
-        for (index_t c = 0; c < m.size(a); ++c) more.push_back(first + c * m.stride(a));
-      members = std::move(more);
-    }
-  return members;
-}
+using tess::group_of;
 
 template <class To, class From>
 void move_pieces(const Transition& t, index_t r, const To& to, const From& from, index_t& received) {
@@ -110,16 +90,14 @@ void scatter_sum(const Transition& t, unsigned axes, index_t r, const To& to, co
   }
 }
 
-/// A reduce-scatter of chunks and an all-gather of them. Chunk i of L elements in a group of n is [i L / n, (i + 1) L / n),
-/// rounded up. The leader of each group writes for everybody: all devices hold equal bits.
+/// Chunk by chunk. The leader of each group writes for everybody: all devices hold equal bits.
 template <class To, class From>
 void sum_everywhere(const Transition& t, unsigned axes, index_t r, const To& to, const From& from, Received& received) {
   const std::vector<index_t> group = group_of(t.mesh, axes, r);
   if (group[0] != r) return;
-  const index_t size = shard_box(t.mesh, t.from, t.whole, r).size(), n = static_cast<index_t>(group.size());
-  const index_t chunk = (size + n - 1) / n;
-  for (index_t own = 0; own < n; ++own) {
-    const index_t b = std::min(size, own * chunk), e = std::min(size, b + chunk);
+  const Chunks chunks{shard_box(t.mesh, t.from, t.whole, r).size(), static_cast<index_t>(group.size())};
+  for (index_t own = 0; own < chunks.count; ++own) {
+    const index_t b = chunks.begin(own), e = chunks.end(own);
     auto* out = to(group[static_cast<std::size_t>(own)]);
     bool first = true;
     for (const index_t peer : group) {
@@ -129,19 +107,9 @@ void sum_everywhere(const Transition& t, unsigned axes, index_t r, const To& to,
     }
     for (const index_t peer : group)
       if (to(peer) != out) std::copy(out + b, out + e, to(peer) + b);
-    const index_t here = (e - b) * (n - 1), there = size - (e - b);
     received[static_cast<std::size_t>(group[static_cast<std::size_t>(own)])] +=
-        (here + there) * static_cast<index_t>(sizeof(*out));
+        chunks.received(own) * static_cast<index_t>(sizeof(*out));
   }
-}
-/// What changes nothing when it is put together with others.
-template <class T>
-T neutral(Reduction kind) {
-  constexpr f32 infinity = std::numeric_limits<f32>::infinity();
-  if (kind == Reduction::sum) return T{};
-  if constexpr (std::numeric_limits<T>::is_integer)
-    return kind == Reduction::max ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
-  else return T(kind == Reduction::max ? -infinity : infinity);
 }
 
 /// Every element stays with one device of each group over `axes`: of a shard with its owner, of copies with the first.
@@ -162,7 +130,7 @@ template <class To, class From>
 void carry_out(const Transition& t, ThreadPool& pool, const To& to, const From& from, Received& received) {
   const index_t devices = t.mesh.devices();
   if (received.size() < static_cast<std::size_t>(devices)) received.resize(static_cast<std::size_t>(devices));
-  const unsigned axes = t.from.partial & ~t.to.partial;
+  const unsigned axes = t.reduced_axes();
   constexpr index_t worth_a_thread = 1 << 16;  // elements: some ten microseconds, what waking one costs
   const index_t size = std::max<index_t>(1, shard_box(t.mesh, t.to, t.whole, 0).size());
   pool.for_range(devices, std::max<index_t>(1, worth_a_thread / size), [&](index_t begin, index_t end) {

@@ -3,25 +3,11 @@
 #pragma once
 #include <algorithm>
 
-#include "strided.hpp"
+#include "../local/lookup.hpp"
 #include "thread_pool.hpp"
 
 namespace tess::host {
-
-/// How the dimensions of the dense array (result of a lookup, or updates) walk through the ids and the table. The table's
-/// row is `id · row_stride` further on, for ids in [first, first + rows).
-struct LookupWalk {
-  int rank = 0;
-  Ranks extent{}, ids{}, table{};
-  index_t row_stride = 0, first = 0, rows = 0;
-
-  index_t size() const {
-    index_t n = 1;
-    for (int d = 0; d < rank; ++d) n *= extent[static_cast<std::size_t>(d)];
-    return n;
-  }
-  bool holds(index_t id) const { return id >= first && id < first + rows; }
-};
+using namespace local;
 
 /// y[i] = table[ids[i]], zero where the row is elsewhere.
 template <class Y, class X, class I>

@@ -20,7 +20,7 @@ class ProductVerbs {
       const Window a = window(x, Rule::verdict.lhs, r), b = window(w, Rule::verdict.rhs, r),
                    c = window(y, Y::sharding, r);
       host::contract<T>(pool(), y.storage().data(r), x.storage().data(r) + a.begin, w.storage().data(r) + b.begin,
-                        walks<Rule>(a, b, c));
+                        contraction_walks<Rule>(a, b, c));
     }
   }
 
@@ -41,7 +41,7 @@ class ProductVerbs {
     for (index_t r = 0; r < Y::mesh::size; ++r) {
       const Window t = window(table, Rule::verdict.table, r), i = window(ids, Rule::verdict.ids, r);
       check_ids(ids.storage().data(r), ids.local_extents().size(), table.extent(Rule::along));
-      LookupWalk walk = rows_of<Rule>(y.local_extents().array(), t, i, Ids::rank);
+      LookupWalk walk = lookup_walk<Rule>(y.local_extents().array(), t, i, Ids::rank);
       walk.first = shard_index<typename X::mesh>(Rule::verdict.table[Rule::along], r) * walk.rows;
       host::gather_rows(pool(), y.storage().data(r), table.storage().data(r) + t.begin, ids.storage().data(r) + i.begin,
                         walk);
@@ -54,7 +54,7 @@ class ProductVerbs {
       const Window t = window(y, Y::sharding, r), i = window(ids, Rule::verdict.ids, r),
                    u = window(updates, Rule::verdict.table, r);
       check_ids(ids.storage().data(r), ids.local_extents().size(), y.extent(Rule::along));
-      LookupWalk walk = rows_of<Rule>(u.extent, t, i, Ids::rank);
+      LookupWalk walk = lookup_walk<Rule>(u.extent, t, i, Ids::rank);
       walk.first = shard_index<typename Y::mesh>(Y::sharding[Rule::along], r) * walk.rows;
       std::fill_n(y.storage().data(r), y.local_extents().size(), typename Y::value_type{});
       host::scatter_rows(y.storage().data(r), updates.storage().data(r) + u.begin, ids.storage().data(r) + i.begin,
@@ -90,44 +90,6 @@ class ProductVerbs {
                                                  n * static_cast<index_t>(sizeof(T))},
                                        k, n));
     return matrices;
-  }
-
-  /// The labels sorted by where they occur.
-  template <class Rule>
-  static ContractionWalks walks(const Window& a, const Window& b, const Window& c) {
-    ContractionWalks w;
-    const auto add = [&](char label) {
-      const int l = Rule::lhs.find(label), r = Rule::rhs.find(label), o = Rule::out.find(label);
-      const auto stride = [](const Window& v, int d) { return d < 0 ? 0 : v.stride[static_cast<std::size_t>(d)]; };
-      const index_t n = l < 0 ? b.extent[static_cast<std::size_t>(r)] : a.extent[static_cast<std::size_t>(l)];
-      Walk& list = o < 0 ? w.summed : l < 0 ? w.columns : r < 0 ? w.rows : w.batch;
-      list.push(n, stride(a, l), stride(b, r), stride(c, o));
-    };
-    for (int d = 0; d < Rule::lhs.rank; ++d) add(Rule::lhs[d]);
-    for (int d = 0; d < Rule::rhs.rank; ++d)
-      if (Rule::lhs.find(Rule::rhs[d]) < 0) add(Rule::rhs[d]);
-    return w;
-  }
-
-  /// Dimensions [A..., I..., B...] of the dense array against a table [A..., V, B...]; with `beside`, where ids have the
-  /// table's rank, I is the one dimension in V's place.
-  template <class Rule, class E>
-  static LookupWalk rows_of(const E& extent, const Window& table, const Window& ids, int ids_rank) {
-    constexpr int along = Rule::along;
-    LookupWalk w;
-    const int looked_up = Rule::beside ? 1 : ids_rank;
-    w.rank = table.rank - 1 + looked_up;
-    w.row_stride = table.stride[static_cast<std::size_t>(along)];
-    w.rows = table.extent[static_cast<std::size_t>(along)];
-    for (int o = 0; o < w.rank; ++o) {
-      const auto at = static_cast<std::size_t>(o);
-      const bool is_id = o >= along && o < along + looked_up;
-      const int t = o < along ? o : o - looked_up + 1;
-      w.extent[at] = extent[at];
-      w.table[at] = is_id ? 0 : table.stride[static_cast<std::size_t>(t)];
-      w.ids[at] = Rule::beside ? ids.stride[at] : is_id ? ids.stride[static_cast<std::size_t>(o - along)] : 0;
-    }
-    return w;
   }
 };
 

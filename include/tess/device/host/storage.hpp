@@ -142,6 +142,7 @@ class Storage<table<E>> {
   explicit Storage(std::vector<std::shared_ptr<const Table>> shards) : shards_(std::move(shards)) {}
   const Table& table_of(index_t rank) const { return *shards_[static_cast<std::size_t>(rank)]; }
   bool empty() const { return shards_.empty(); }
+  bool has_exact_rows() const { return !empty() && table_of(0).rows; }  // in f32, as the checkpoint has them
 
  private:
   std::vector<std::shared_ptr<const Table>> shards_;

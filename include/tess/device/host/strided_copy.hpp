@@ -10,26 +10,6 @@
 
 namespace tess::host {
 
-/// The same elements with as few sides as possible: sides of one element vanish, and two that follow one another in
-/// both arrays become one.
-inline StridedCopy simplified(const StridedCopy& b) {
-  StridedCopy s;
-  s.from = b.from, s.to = b.to;
-  for (int d = 0; d < b.rank; ++d) {
-    if (b[d].count == 1) continue;
-    if (s.rank > 0) {
-      StridedCopy::Side& last = s.side[static_cast<std::size_t>(s.rank - 1)];
-      if (last.from_step == b[d].count * b[d].from_step && last.to_step == b[d].count * b[d].to_step) {
-        last = {last.count * b[d].count, b[d].from_step, b[d].to_step};
-        continue;
-      }
-    }
-    s.push(b[d].count, b[d].from_step, b[d].to_step);
-  }
-  if (s.rank == 0) s.push(1, 1, 1);
-  return s;
-}
-
 /// y[to ...] = x[from ...] for every element of the box. x and y do not overlap.
 template <class T>
 void copy_strided(ThreadPool& pool, const StridedCopy& box, const T* x, T* y) {

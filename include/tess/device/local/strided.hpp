@@ -6,7 +6,8 @@
 #include "../../sharding/device_slice.hpp"
 #include "../../sharding/sharded_tensor.hpp"
 
-namespace tess::host {
+/// What the verbs of all devices that compute know of shards: extents, strides, windows. No device is in it.
+namespace tess::local {
 
 /// One index, extent or stride a dimension; the first `rank` count.
 using Ranks = std::array<index_t, static_cast<std::size_t>(max_rank)>;
@@ -17,7 +18,7 @@ struct Window {
   index_t begin = 0;
   Ranks extent{}, stride{};
 
-  index_t size() const {
+  constexpr index_t size() const {
     index_t n = 1;
     for (int d = 0; d < rank; ++d) n *= extent[static_cast<std::size_t>(d)];
     return n;
@@ -43,14 +44,43 @@ Window window(const X& x, const SpecValue& read, index_t device) {
 }
 
 /// Offset of element `i` (counted row-major over `extent`) in an array with these strides.
-inline index_t offset_of(index_t i, int rank, const Ranks& extent, const Ranks& stride) {
+constexpr index_t offset_of(index_t i, int rank, const Ranks& extent, const Ranks& stride) {
   index_t at = 0;
-  for (int d = rank - 1; d >= 0; --d) {
+  for (int d = rank - 1; d > 0; --d) {
     const auto k = static_cast<std::size_t>(d);
     at += i % extent[k] * stride[k];
     i /= extent[k];
   }
-  return at;
+  return rank > 0 ? at + i * stride[0] : 0;
 }
 
-}  // namespace tess::host
+/// An operand seen with the extents of the result: elements that stretch have stride 0.
+template <class T>
+struct Strided {
+  const T* data = nullptr;
+  Ranks stride{};
+};
+
+template <AnyShape L>
+constexpr Ranks ranks(const Extents<L>& e) {
+  Ranks r{};
+  for (int d = 0; d < L::rank; ++d) r[static_cast<std::size_t>(d)] = e[d];
+  return r;
+}
+
+/// What `device` reads of x for its shard of y: its own slice where y is the finer, stride 0 where x stretches.
+template <AnyTensor Y, AnyTensor X>
+Strided<typename X::value_type> operand(const X& x, index_t device) {
+  constexpr int ahead = Y::rank - X::rank;
+  SpecValue read = X::sharding;
+  for (int d = 0; d < X::rank; ++d)
+    if (detail::static_extent<typename X::shape>(d) != 1) read[d] = Y::sharding[d + ahead];
+  const Window w = window(x, read, device);
+  Strided<typename X::value_type> s{x.storage().data(device) + w.begin, {}};
+  for (int d = 0; d < X::rank; ++d)
+    s.stride[static_cast<std::size_t>(d) + static_cast<std::size_t>(ahead)] =
+        detail::static_extent<typename X::shape>(d) == 1 ? 0 : w.stride[static_cast<std::size_t>(d)];
+  return s;
+}
+
+}  // namespace tess::local
