@@ -5,7 +5,6 @@
 # The rules of these files: tests/tools/compile_fail.py.
 find_program(TESS_GXX NAMES g++ DOC "the g++ that the compile-fail tests run under")
 find_program(TESS_CLANGXX NAMES clang++ DOC "the clang++ that the compile-fail tests and the fuzzers are built with")
-find_program(TESS_NVCC NAMES nvcc PATHS /usr/local/cuda/bin DOC "the nvcc that the compile-fail tests run under")
 set(gnu ${TESS_GXX})
 set(nvcc ${TESS_NVCC})
 set(clang ${TESS_CLANGXX})

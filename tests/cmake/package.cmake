@@ -8,13 +8,20 @@ file(GLOB projects CONFIGURE_DEPENDS package/*/CMakeLists.txt)
 foreach(project IN LISTS projects)
   cmake_path(GET project PARENT_PATH source)
   cmake_path(GET source FILENAME how)
+  set(cuda "")
+  if(how STREQUAL "cuda")
+    if(NOT TESS_WITH_CUDA)
+      continue()
+    endif()
+    set(cuda -DCMAKE_CUDA_COMPILER=${CMAKE_CUDA_COMPILER} -DCMAKE_CUDA_ARCHITECTURES=90a-real)
+  endif()
   add_test(NAME package/${how} COMMAND ${CMAKE_CTEST_COMMAND}
     --build-and-test ${source} ${CMAKE_CURRENT_BINARY_DIR}/package/${how}
     --build-generator ${CMAKE_GENERATOR}
     --build-options -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} -DCMAKE_CXX_FLAGS=${CMAKE_CXX_FLAGS}
                     -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE} -DCMAKE_PREFIX_PATH=${prefix}
                     -DTESS_SOURCE_DIR=${PROJECT_SOURCE_DIR} -DFETCHCONTENT_SOURCE_DIR_TESS=${PROJECT_SOURCE_DIR}
-                    --no-warn-unused-cli
+                    ${cuda} --no-warn-unused-cli
     --test-command user)
   set_tests_properties(package/${how} PROPERTIES LABELS package FIXTURES_REQUIRED installed TIMEOUT 900)
 endforeach()

@@ -22,16 +22,16 @@ inline Values real_rows(const Values& x, std::span<const index_t> counts, std::s
 }
 
 /// A prompt, then tokens that are given one by one: what a generation computes, teacher-forced.
-template <class C, index_t Data, index_t... Model>
-struct Generation {
+template <class D, class C, index_t Data, index_t... Model>
+struct GenerationOn {
   static constexpr index_t layers = C::value.model.num_layers;
   static constexpr std::size_t line = C::value.model.num_kv_heads * C::value.model.key_size;
 
-  Loaded<C, Data, Model...>& grok;
+  LoadedOn<D, C, Data, Model...>& grok;
   std::vector<index_t> lengths;  // of the rows so far
-  typename Loaded<C, Data, Model...>::Memory memory;
+  typename LoadedOn<D, C, Data, Model...>::Memory memory;
 
-  Generation(Loaded<C, Data, Model...>& loaded, index_t batch)
+  GenerationOn(LoadedOn<D, C, Data, Model...>& loaded, index_t batch)
       : grok(loaded),
         lengths(static_cast<std::size_t>(batch)),
         memory(loaded.model.init_memory(loaded.dev, batch, C::value.sequence_len)) {}
@@ -45,17 +45,19 @@ struct Generation {
   Values step(std::span<const i32> ids) { return feed(ids, std::vector<index_t>(lengths.size(), 1)); }
 
   Values keys(index_t layer) const {
-    return real_rows(whole(memory.layers[static_cast<std::size_t>(layer)].keys), lengths, line);
+    return real_rows(grok.read(memory.layers[static_cast<std::size_t>(layer)].keys), lengths, line);
   }
   Values values(index_t layer) const {
-    return real_rows(whole(memory.layers[static_cast<std::size_t>(layer)].values), lengths, line);
+    return real_rows(grok.read(memory.layers[static_cast<std::size_t>(layer)].values), lengths, line);
   }
-  bool same_cache(const Generation& other) const {
+  bool same_cache(const GenerationOn& other) const {
     for (index_t l = 0; l < layers; ++l)
       if (keys(l) != other.keys(l) || values(l) != other.values(l)) return false;
     return true;
   }
 };
+template <class C, index_t Data, index_t... Model>
+using Generation = GenerationOn<Host, C, Data, Model...>;
 
 /// Column t of ids [B, T].
 inline std::vector<i32> column(const std::vector<i32>& ids, index_t batch, std::size_t t) {
@@ -66,7 +68,7 @@ inline std::vector<i32> column(const std::vector<i32>& ids, index_t batch, std::
 }
 
 /// Prefill, eight decode steps and the caches after each are as near to the truth as the reference's. Its cache and ours are bf16.
-template <class C, index_t Data, index_t Model>
+template <class C, index_t Data, index_t Model, class D = Host>
 void check_generation(const std::string& folder) {
   const Golden golden(folder);
   const std::vector<i32> ids = golden.ints("decode/tokens");  // [B, steps]
@@ -89,8 +91,8 @@ void check_generation(const std::string& folder) {
   }
 
   ErrorTable table(folder + ", mesh " + std::to_string(Data) + "x" + std::to_string(Model) + ", prefill and decode");
-  Loaded<C, Data, Model> grok(grok_folder(folder));
-  Generation<C, Data, Model> run(grok, golden.batch);
+  LoadedOn<D, C, Data, Model> grok(grok_folder(folder));
+  GenerationOn<D, C, Data, Model> run(grok, golden.batch);
   const auto compare = [&](const std::string& what, const Values& ours, const Values& reference, const Values& exact) {
     CHECK_MESSAGE(table.add(what, relative_error(ours, exact), relative_error(reference, exact)) <= 1.05, what);
   };
@@ -127,19 +129,19 @@ void check_generation(const std::string& folder) {
 }
 
 /// A row of a batch, at its own step and padded, gives bit for bit what it gives alone.
-template <class C, index_t Model>
+template <class C, index_t Model, class D = Host>
 void check_rows_alone(const std::string& folder) {
   const Golden golden(folder);
-  Loaded<C, 1, Model> grok(grok_folder(folder));
+  LoadedOn<D, C, 1, Model> grok(grok_folder(folder));
   const std::vector<i32> ids = golden.ints("decode/tokens");
   const std::size_t steps = ids.size() / static_cast<std::size_t>(golden.batch);
 
-  Generation<C, 1, Model> together(grok, golden.batch);
+  GenerationOn<D, C, 1, Model> together(grok, golden.batch);
   std::vector<Values> logits{together.feed(golden.tokens, golden.lengths)};
   for (std::size_t t = 0; t < steps; ++t) logits.push_back(together.step(column(ids, golden.batch, t)));
 
   for (std::size_t b = 0; b < together.lengths.size(); ++b) {
-    Generation<C, 1, Model> alone(grok, 1);
+    GenerationOn<D, C, 1, Model> alone(grok, 1);
     const auto row = [&](const Values& all) {
       const auto n = static_cast<std::ptrdiff_t>(all.size() / together.lengths.size()),
                  at = static_cast<std::ptrdiff_t>(b) * n;
@@ -154,15 +156,15 @@ void check_rows_alone(const std::string& folder) {
 }
 
 /// A prompt in chunks, or token by token, leaves bit for bit the logits and caches of the prompt at once.
-template <class C, index_t Model>
+template <class C, index_t Model, class D = Host>
 void check_chunks(const std::string& folder) {
   const Golden golden(folder);
-  Loaded<C, 1, Model> grok(grok_folder(folder));
+  LoadedOn<D, C, 1, Model> grok(grok_folder(folder));
   const std::span prompt(golden.tokens.data(), static_cast<std::size_t>(golden.length));
-  Generation<C, 1, Model> at_once(grok, 1);
+  GenerationOn<D, C, 1, Model> at_once(grok, 1);
   const Values logits = at_once.feed(prompt, {golden.length});
   for (const std::size_t size : {std::size_t{7}, std::size_t{1}}) {
-    Generation<C, 1, Model> chunks(grok, 1);
+    GenerationOn<D, C, 1, Model> chunks(grok, 1);
     Values last;
     for (std::size_t at = 0; at < prompt.size(); at += size) {
       const auto chunk = prompt.subspan(at, std::min(size, prompt.size() - at));

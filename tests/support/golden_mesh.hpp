@@ -32,12 +32,12 @@ struct Outcome {
   index_t prefill_collectives = 0, prefill_bytes = 0, decode_collectives = 0, decode_bytes = 0;
 };
 
-template <class C, index_t Data, index_t... Model>
-Outcome outcome(const std::string& folder, Strategy strategy = Strategy::by_bill) {
+template <class D, class C, index_t Data, index_t... Model>
+Outcome outcome_on(const std::string& folder, Strategy strategy = Strategy::by_bill) {
   const Batch batch(folder);
-  Loaded<C, Data, Model...> grok(grok_folder(folder));
+  LoadedOn<D, C, Data, Model...> grok(grok_folder(folder));
   grok.strategy = strategy;
-  Generation<C, Data, Model...> run(grok, 8);
+  GenerationOn<D, C, Data, Model...> run(grok, 8);
   Outcome o;
   grok.dev.reset_traffic();
   o.prefill = run.feed(batch.prompts, batch.lengths);
@@ -47,6 +47,10 @@ Outcome outcome(const std::string& folder, Strategy strategy = Strategy::by_bill
   o.decode_collectives = grok.dev.traffic().collectives, o.decode_bytes = grok.dev.traffic().most_bytes();
   o.keys = run.keys(run.layers - 1), o.values = run.values(run.layers - 1);
   return o;
+}
+template <class C, index_t Data, index_t... Model>
+Outcome outcome(const std::string& folder, Strategy strategy = Strategy::by_bill) {
+  return outcome_on<Host, C, Data, Model...>(folder, strategy);
 }
 
 /// The same program on the device that stores nothing.

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <tess/io/transfer.hpp>
+
 #include "grok1/load.hpp"
 #include "grok1/model.hpp"
 #include "support/golden.hpp"
@@ -85,7 +87,8 @@ struct Variant {
 struct Forced {
   const i32* experts = nullptr;  // [tokens, k]
 
-  void operator()(index_t token, std::span<const f32> logits, std::span<i32> chosen, std::span<f32> weights) const {
+  constexpr void operator()(index_t token, std::span<const f32> logits, std::span<i32> chosen,
+                            std::span<f32> weights) const {
     f32 largest = logits[0], sum = 0;
     for (const f32 v : logits) largest = v > largest ? v : largest;
     for (const f32 v : logits) sum += std::exp(v - largest);
@@ -111,20 +114,27 @@ constexpr auto pass(const grok1::LanguageModel<C, M, D>& model, D& dev, const To
   return model.template operator()<Which>(dev, tokens, memory, rows);
 }
 
-/// A model of configuration C on the mesh data × model, with the parameters of a folder or dummy ones, and its device.
+/// A model of configuration C on the mesh data × model, with the parameters of a folder or dummy ones, and its device D.
 /// Model may be the parts of the axis, major to minor.
-template <class C, index_t Data, index_t... Model>
-struct Loaded {
+template <class D, class C, index_t Data, index_t... Model>
+struct LoadedOn {
   using M = Mesh<Axis<grok1::data, Data>, Axis<grok1::model, Model...>>;
-  using T = grok1::Types<C, M, Host>;
-  using Memory = grok1::Memory<C, M, Host>;
+  using T = grok1::Types<C, M, D>;
+  using Memory = grok1::Memory<C, M, D>;
 
-  Host dev;
-  grok1::LanguageModel<C, M, Host> model;
+  D dev;
+  grok1::LanguageModel<C, M, D> model;
   Strategy strategy = Strategy::by_bill;
 
-  explicit Loaded(const std::filesystem::path& folder) { grok1::load_checkpoint(dev, model, folder); }
-  explicit Loaded(std::uint64_t seed) { grok1::load_dummy_weights(dev, model, seed); }
+  explicit LoadedOn(const std::filesystem::path& folder) { grok1::load_checkpoint(dev, model, folder); }
+  explicit LoadedOn(std::uint64_t seed) { grok1::load_dummy_weights(dev, model, seed); }
+
+  /// The elements of a finished tensor.
+  template <AnyTensor X>
+  Values read(const X& x) {
+    if constexpr (std::is_same_v<D, Host>) return whole(x);
+    else return whole(io::on_each_host(dev, x));
+  }
 
   /// The experts [layers, tokens, k] that `Forced` obeys.
   void force(const std::vector<i32>& experts) {
@@ -135,13 +145,18 @@ struct Loaded {
 
   typename T::Tokens tokens(std::span<const i32> ids, index_t batch) {
     auto t = make<typename T::Tokens>(dev, Extents<Shape<dyn, dyn>>{batch, static_cast<index_t>(ids.size()) / batch});
-    for (index_t r = 0; r < M::size; ++r) std::memcpy(t.storage().data(r), ids.data(), ids.size_bytes());
+    if constexpr (std::is_same_v<D, Host>)
+      for (index_t r = 0; r < M::size; ++r) std::memcpy(t.storage().data(r), ids.data(), ids.size_bytes());
+    else
+      dev.template each_rank<typename T::Tokens>([&](index_t r, auto& gpu) {
+        gpu.upload(t.storage().data(r), ids.data(), static_cast<index_t>(ids.size_bytes()));
+      });
     return t;
   }
   /// Logits [B, T or 1, V].
   template <grok1::Positions Which = grok1::Positions::last>
   Values operator()(std::span<const i32> ids, Memory& memory, const std::vector<Segment>& rows) {
-    return whole(pass<Which>(model, dev, tokens(ids, static_cast<index_t>(rows.size())), memory, view(rows), strategy));
+    return read(pass<Which>(model, dev, tokens(ids, static_cast<index_t>(rows.size())), memory, view(rows), strategy));
   }
 
   /// One pass over a batch; emit(name, values) for every stage, named as in the goldens. Returns the logits [B, T, V].
@@ -150,39 +165,37 @@ struct Loaded {
     using Stream = typename T::Stream;
     const auto batch = tokens(ids, static_cast<index_t>(rows.size()));
     const auto embedded = reshard<Stream>(dev, model.in_out_embed(dev, batch));
-    emit("language_model/in_out_embed", whole(embedded));
+    emit("language_model/in_out_embed", read(embedded));
     const f32 in = bf16(static_cast<f32>(model.config.embedding_multiplier_scale)),
               out = bf16(static_cast<f32>(model.config.output_multiplier_scale));
-    auto h = map<f32>(
-        dev, [in](f32 v) { return v * in; }, embedded);
+    auto h = map<f32>(dev, grok1::Times{in}, embedded);
     for (std::size_t l = 0; l < model.transformer.layers.blocks.size(); ++l) {
       const auto& layer = model.transformer.layers.blocks[l];
       const std::string path = "transformer/decoder_layer_" + std::to_string(l);
       const auto at = [&](const char* name, const Values& v) { emit(path + "/" + name, v); };
 
       const auto x = layer.norm(dev, h);
-      at("rms_norm", whole(x));
+      at("rms_norm", read(x));
       projections(layer.attention, x, view(rows), at);
       const auto attended = reshard<Stream>(dev, layer.attention(dev, x, memory.layers[l], view(rows)));
-      at("multi_head_attention", whole(attended));
+      at("multi_head_attention", read(attended));
       const auto normed = layer.norm_1(dev, attended);
-      at("rms_norm_1", whole(normed));
+      at("rms_norm_1", read(normed));
       const auto h1 = add(dev, h, normed);
       const auto x2 = layer.norm_2(dev, h1);
-      at("rms_norm_2", whole(x2));
+      at("rms_norm_2", read(x2));
       feed_forward_parts(layer.feed_forward, x2, at);
       const auto fed = reshard<Stream>(dev, layer.feed_forward(dev, x2));
-      at(C::value.model.is_moe() ? "moe" : "linear_1", whole(fed));
+      at(C::value.model.is_moe() ? "moe" : "linear_1", read(fed));
       const auto normed_3 = layer.norm_3(dev, fed);
-      at("rms_norm_3", whole(normed_3));
+      at("rms_norm_3", read(normed_3));
       h = add(dev, h1, normed_3);
-      emit(path, whole(h));
+      emit(path, read(h));
     }
     const auto x = model.rms_norm(dev, h);
-    emit("language_model/rms_norm", whole(x));
+    emit("language_model/rms_norm", read(x));
     const auto logits = model.in_out_embed.template attend<typename T::Logits>(dev, x);
-    return whole(map<f32>(
-        dev, [out](f32 v) { return bf16(v) * out; }, logits));
+    return read(map<f32>(dev, grok1::RoundedTimes{out}, logits));
   }
 
  private:
@@ -195,13 +208,13 @@ struct Loaded {
     const auto q = project_to(attention.query);
     const auto k = project_to(attention.key);
     const auto v = project_to(attention.value);
-    at("multi_head_attention/query", whole(q));
-    at("multi_head_attention/key", whole(k));
-    at("multi_head_attention/value", whole(v));
+    at("multi_head_attention/query", read(q));
+    at("multi_head_attention/key", read(k));
+    at("multi_head_attention/value", read(v));
     at("multi_head_attention/rotary_embedding/query",
-       whole(attention.rotary(dev, split<2, C::value.model.num_q_heads, width>(q, attention.query_heads), rows)));
+       read(attention.rotary(dev, split<2, C::value.model.num_q_heads, width>(q, attention.query_heads), rows)));
     at("multi_head_attention/rotary_embedding/key",
-       whole(attention.rotary(dev, split<2, C::value.model.num_kv_heads, width>(k, attention.key_value_heads), rows)));
+       read(attention.rotary(dev, split<2, C::value.model.num_kv_heads, width>(k, attention.key_value_heads), rows)));
   }
 
   template <class Block, class X, class At>
@@ -209,16 +222,19 @@ struct Loaded {
     if constexpr (requires { block.router; }) {
       const auto in = reshard<typename T::Experts::template input_spec<X>>(dev, x);
       const auto logits = block.router.logits(dev, in);
-      at("router/logits", whole(logits));
+      at("router/logits", read(logits));
       const auto routes = route(dev, logits, block.router.selected, block.router.choose);
-      at("router/experts", whole(routes.experts));
-      at("router/weights", whole(routes.weights));
+      at("router/experts", read(routes.experts));
+      at("router/weights", read(routes.weights));
     } else {
       const auto in = reshard<typename Block::template input_spec<X>>(dev, x);
-      at("linear", whole(reduce(dev, block.gate(dev, in))));
-      at("linear_v", whole(reduce(dev, block.up(dev, in))));
+      at("linear", read(reduce(dev, block.gate(dev, in))));
+      at("linear_v", read(reduce(dev, block.up(dev, in))));
     }
   }
 };
+
+template <class C, index_t Data, index_t... Model>
+using Loaded = LoadedOn<Host, C, Data, Model...>;
 
 }  // namespace tess::test

@@ -13,6 +13,7 @@
 #include <tess/io/config_fields.hpp>
 #include <tess/io/load_model.hpp>
 #include <tess/io/safetensors.hpp>
+#include <tess/io/transfer.hpp>
 
 #include "hf/decoder.hpp"
 #include "support/golden_values.hpp"
@@ -57,13 +58,13 @@ struct Open {
   static constexpr typename Family::Config value{};
 };
 
-/// A model of the family on Host, from config.json and a checkpoint.
-template <class Family, class C, AnyMesh M, class Weight = f32>
+/// A model of the family on device D, from config.json and a checkpoint.
+template <class Family, class C, AnyMesh M, class Weight = f32, class D = Host>
 struct HfModel {
-  using Model = typename Family::template Types<C, M, Host, Weight>::Model;
+  using Model = typename Family::template Types<C, M, D, Weight>::Model;
   using Config = typename Family::Config;
 
-  Host dev;
+  D dev;
   Config config = C::value;
   Model model;
 
@@ -79,19 +80,30 @@ struct HfModel {
   typename Model::Tokens tokens(std::span<const i32> ids, index_t batch) {
     const Extents<Shape<dyn, dyn>> extents{batch, static_cast<index_t>(ids.size()) / batch};
     auto t = make<typename Model::Tokens>(dev, extents);
-    for (index_t r = 0; r < M::size; ++r) std::copy(ids.begin(), ids.end(), t.storage().data(r));
+    if constexpr (std::is_same_v<D, Host>)
+      for (index_t r = 0; r < M::size; ++r) std::copy(ids.begin(), ids.end(), t.storage().data(r));
+    else
+      dev.template each_rank<typename Model::Tokens>([&](index_t r, auto& gpu) {
+        gpu.upload(t.storage().data(r), ids.data(), static_cast<index_t>(ids.size_bytes()));
+      });
     return t;
+  }
+  /// The elements of a finished tensor.
+  template <AnyTensor X>
+  Values read(const X& x) {
+    if constexpr (std::is_same_v<D, Host>) return whole(x);
+    else return whole(io::on_each_host(dev, x));
   }
   /// Logits [B, T, V] of every token, from an empty memory.
   Values all_logits(std::span<const i32> ids, index_t batch) {
     const index_t T = static_cast<index_t>(ids.size()) / batch;
     auto memory = model.init_memory(dev, batch, T);
     const auto rows = segments(std::vector<index_t>(static_cast<std::size_t>(batch), T));
-    return whole(model.template operator()<nn::Positions::all>(dev, tokens(ids, batch), memory, view(rows)));
+    return read(model.template operator()<nn::Positions::all>(dev, tokens(ids, batch), memory, view(rows)));
   }
   /// The tokens that follow a prompt, always the most probable.
   std::vector<i32> greedy(const std::vector<i32>& prompt, index_t count) {
-    generate::Runner<Model> runner(dev, model, 1, static_cast<index_t>(prompt.size()) + count);
+    generate::Runner<Model, D> runner(dev, model, 1, static_cast<index_t>(prompt.size()) + count);
     const generate::Request request{.prompt = prompt, .max_tokens = count, .settings = {.temperature = 0}};
     return runner.generate({&request, 1})[0].tokens;
   }

@@ -98,15 +98,15 @@ std::vector<typename X::value_type> elements(const X& x) {
       if (addend<X>(r) != p) continue;
       for_each_element(x, r, [&](index_t local, index_t global) {
         const auto g = static_cast<std::size_t>(global);
-        const T v = x.storage().data(r)[local];
-        if (have[g]) copies_agree = copies_agree && std::memcmp(&v, &part[g], sizeof(T)) == 0;
+        const T v = x.storage().data(r)[local], before = part[g];
+        if (have[g]) copies_agree = copies_agree && std::memcmp(&v, &before, sizeof(T)) == 0;
         part[g] = v;
         have[g] = 1;
       });
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
       each_once = each_once && have[i];
-      all[i] = p == 0 ? part[i] : put_together<X>(all[i], part[i]);
+      all[i] = p == 0 ? part[i] : put_together<X, T>(all[i], part[i]);
     }
   }
   CHECK(copies_agree);

@@ -7,11 +7,19 @@ import pathlib
 import re
 import sys
 
-# Lowest first. Folders of one layer do not include each other; headers beside the folders (tess.hpp) are on top.
-LAYERS = [["core"], ["mesh", "tensor"], ["sharding"], ["comm"], ["device"], ["ops"], ["nn", "io"], ["generate"]]
+# Lowest first. Folders of one layer do not include each other; headers beside the folders (tess.hpp) are on top. device/cuda
+# is a layer of its own, which nothing in the library includes.
+LAYERS = [["core"], ["mesh", "tensor"], ["sharding"], ["comm"], ["device"], ["ops"], ["nn", "io"], ["generate"], ["cuda"]]
 RANK = {folder: rank for rank, layer in enumerate(LAYERS) for folder in layer}
 TOP = len(LAYERS)
 STANDARD_ONLY = RANK["comm"]  # up to here nothing but the standard library is included
+
+
+def folder_of(name):
+    """The folder of a header, whose path inside include/tess is given; None beside the folders."""
+    if name.parts[0] == "device" and name.parts[1] in ("cuda", "cuda.hpp"):
+        return "cuda"
+    return name.parts[0] if len(name.parts) > 1 else None
 
 
 def includes(header):
@@ -23,7 +31,7 @@ def check(root):
     below = {}  # header → the headers it includes
     for header in sorted(root.rglob("*.hpp")):
         name = header.relative_to(root)
-        folder = name.parts[0] if len(name.parts) > 1 else None
+        folder = folder_of(name)
         if folder is not None and folder not in RANK:
             yield f"{name}: the folder {folder}/ has no layer; give it one in {pathlib.Path(__file__).name}"
             continue
@@ -36,14 +44,16 @@ def check(root):
                 elif rank <= STANDARD_ONLY and not re.fullmatch(r"[a-z_]+", target):
                     yield f"{name} includes <{target}>: {folder}/ needs nothing but the standard library"
                 continue
+            if target.startswith("emulated_"):  # tests/emulation
+                continue
             path = (header.parent / target).resolve()
             if not path.is_file() or root not in path.parents:
                 yield f'{name} includes "{target}", which is not a header of the library'
                 continue
             below[header].append(path)
-            other = path.relative_to(root).parts
-            other_rank = RANK.get(other[0], TOP) if len(other) > 1 else TOP
-            if len(other) > 1 and other[0] == folder:
+            other = folder_of(path.relative_to(root))
+            other_rank = TOP if other is None else RANK.get(other, TOP)
+            if other is not None and other == folder:
                 continue
             if other_rank >= rank and rank < TOP:
                 yield f'{name} (layer {folder}) includes "{target}", which is not below it'
@@ -52,18 +62,18 @@ def check(root):
 
 
 def unreachable(below, root):
-    whole = root / "tess.hpp"
-    if whole not in below:
+    whole = [root / name for name in ("tess.hpp", "cuda.hpp")]
+    if whole[0] not in below:
         return
-    seen, waiting = set(), [whole]
+    seen, waiting = set(), list(whole)
     while waiting:
         header = waiting.pop()
         if header not in seen:
             seen.add(header)
             waiting += below.get(header, [])
     for header in below:
-        if header not in seen and header.name not in ("cuda.hpp", "mpi.hpp"):
-            yield f"tess.hpp does not reach {header.relative_to(root)}"
+        if header not in seen and header not in whole:
+            yield f"neither tess.hpp nor cuda.hpp reaches {header.relative_to(root)}"
 
 
 def cycles(below, root):

@@ -15,7 +15,7 @@ COLUMNS = 120
 
 def check(root):
     """Yields one sentence for every broken rule."""
-    files = [f for folder in FOLDERS for f in sorted((root / folder).rglob("*")) if f.suffix in (".hpp", ".cpp")]
+    files = [f for folder in FOLDERS for f in sorted((root / folder).rglob("*")) if f.suffix in (".hpp", ".cpp", ".cu", ".h")]
     for file in files:
         name = file.relative_to(root)
         lines = file.read_text().splitlines()
