@@ -76,8 +76,8 @@ inline tess::io::Names conversion_names(Conversion whose, const LanguageModelCon
 
 /// Fills a model with bf16 weights from the conversion in `folder`. Throws Error for what io::load_model refuses, and
 /// for a head that is not the embedding: the model has one table for both.
-template <class Model>
-void load_conversion(tess::Host& dev, Model& model, const std::filesystem::path& folder,
+template <class D, class Model>
+void load_conversion(D& dev, Model& model, const std::filesystem::path& folder,
                      const tess::io::Progress& progress = {}) {
   const tess::io::SafetensorsCheckpoint checkpoint(folder);
   const tess::io::Names names = conversion_names(conversion_of(checkpoint), model.config);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <tess/device/cuda/options.hpp>
 #include <tess/device/timeline.hpp>
 #include <tess/generate/engine.hpp>
 #include <tess/sharding/spec_value.hpp>
@@ -23,7 +24,8 @@ using tess::i32;
 struct EngineOptions {
   LanguageModelConfig config;
   std::filesystem::path checkpoint;  // empty: dummy weights
-  int threads = 0;
+  int threads = 0;                   // on Host
+  tess::cuda::Options cuda{};        // on GPUs; none named: those of this machine
   index_t slots = 1;
   index_t capacity = 0;  // tokens of each slot; 0: config.sequence_len
   std::function<void(index_t done, index_t all)> progress;
@@ -61,13 +63,17 @@ struct MeshEntry {
   std::string name;
   index_t data = 1, model = 1;
   tess::MeshValue mesh{};
-  std::string (*axes)(unsigned positions) = nullptr;                       // their names, "data, model"
-  std::unique_ptr<Engine> (*make_engine)(const EngineOptions&) = nullptr;  // nullptr: planned only
+  std::string (*axes)(unsigned positions) = nullptr;                            // their names, "data, model"
+  std::unique_ptr<Engine> (*make_engine)(const EngineOptions&) = nullptr;       // nullptr: planned only
+  std::unique_ptr<Engine> (*make_cuda_engine)(const EngineOptions&) = nullptr;  // nullptr: not built for GPUs
   Bill (*bill)(const LanguageModelConfig&, const Load&) = nullptr;
   std::vector<LeafShard> (*shards)(const LanguageModelConfig&) = nullptr;
 };
 
 const std::vector<MeshEntry>& mesh_table();
+
+/// The names of the meshes that the program was built for, on GPUs or on Host: "1x1 1x2 1x8 2x8".
+std::string built_meshes(bool on_cuda);
 
 /// The entry of a mesh name like "2x4". Throws Error that lists the known ones.
 const MeshEntry& find_mesh(const std::string& name);

@@ -36,8 +36,8 @@ inline void check_leaf(const Leaf& expected, const io::Leaf& found, const std::s
          found.scales ? "" : io::describe(found.weight));
 }
 
-template <class C, class M, class Read>
-void load_each(Host& dev, LanguageModel<C, M, Host>& model, const std::vector<Leaf>& expected, const Progress& progress,
+template <class C, class M, class D, class Read>
+void load_each(D& dev, LanguageModel<C, M, D>& model, const std::vector<Leaf>& expected, const Progress& progress,
                Read read) {
   std::map<std::string, const Leaf*> by_path;
   for (const Leaf& leaf : expected) by_path.emplace(leaf.path, &leaf);
@@ -150,10 +150,10 @@ class DummyLeaves {
 }  // namespace detail
 
 /// Reads every parameter of the official checkpoint in `folder` (tensor00000_000 … or its parent), one leaf at a time,
-/// each shard's slice packed straight from the mapped file. Every file is checked against the configuration first by
+/// each shard's slice straight from the mapped file into the memory of its device. Every file is checked against the configuration first by
 /// name, then by shape and dtype. Throws Error naming file, parameter, expected and found.
-template <class C, class M>
-void load_checkpoint(Host& dev, LanguageModel<C, M, Host>& model, const std::filesystem::path& folder,
+template <class C, class M, class D>
+void load_checkpoint(D& dev, LanguageModel<C, M, D>& model, const std::filesystem::path& folder,
                      const Progress& progress = {}) {
   const std::vector<Leaf> expected = leaves(model.config);
   const io::PickleCheckpoint checkpoint(folder, leaf_paths(model.config));
@@ -164,9 +164,8 @@ void load_checkpoint(Host& dev, LanguageModel<C, M, Host>& model, const std::fil
 
 /// Pseudo-random parameters that depend on nothing but the seed and the configuration: for measuring and for trying
 /// meshes.
-template <class C, class M>
-void load_dummy_weights(Host& dev, LanguageModel<C, M, Host>& model, std::uint64_t seed = 0,
-                        const Progress& progress = {}) {
+template <class C, class M, class D>
+void load_dummy_weights(D& dev, LanguageModel<C, M, D>& model, std::uint64_t seed = 0, const Progress& progress = {}) {
   const std::vector<Leaf> expected = leaves(model.config);
   detail::DummyLeaves dummy(seed, expected);
   std::map<std::string, io::Leaf>

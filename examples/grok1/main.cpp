@@ -71,22 +71,35 @@ class Session {
   Session(const Options& o, std::size_t rows)
       : options_(o), style_(style_of(o)), files_(find_model(o, GROK1_DIRECTORY "/tiny")) {
     const MeshEntry& mesh = find_mesh(o.mesh);
+    const auto make_engine = o.device.on_cuda() ? mesh.make_cuda_engine : mesh.make_engine;
+    if (!make_engine)
+      tess::fail(
+          "mesh \"", o.mesh, "\" was not built for ", o.device.on_cuda() ? "GPUs" : "the CPU",
+          "; choose one of: ", built_meshes(o.device.on_cuda()),
+          o.device.on_cuda() ? "\nOr configure with -DTESS_CUDA_PROGRAMS=all, which has 1x2 and 2x8 as well" : "");
+    tess::cuda::Options cuda;
+    if (o.device.on_cuda()) cuda = program::cuda_options(o.device, o.threads);
+    is_first_ = cuda.process == 0;
     if (!files_.tokenizer.empty())
       tokenizer_.emplace(program::SentencePiece::load(files_.tokenizer, files_.config.vocab_size));
     else if (o.dummy_weights == DummyWeights::none && !files_.token_ids)
       tess::fail("no tokenizer.model beside ", files_.checkpoint.string(), "\nName the checkpoint's with --tokenizer");
-    check_memory(files_, mesh);
+    if (!o.device.on_cuda()) check_memory(files_, mesh);
     program::LoadProgress progress;
     const auto start = std::chrono::steady_clock::now();
-    engine_ = mesh.make_engine({.config = files_.config,
-                                .checkpoint = files_.checkpoint,
-                                .threads = o.threads,
-                                .slots = static_cast<index_t>(std::min<std::size_t>(rows, most_slots)),
-                                .capacity = 0,
-                                .progress = [&](index_t done, index_t all) { progress(done, all); }});
+    engine_ = make_engine({.config = files_.config,
+                           .checkpoint = files_.checkpoint,
+                           .threads = o.threads,
+                           .cuda = cuda,
+                           .slots = static_cast<index_t>(std::min<std::size_t>(rows, most_slots)),
+                           .capacity = 0,
+                           .progress = [&](index_t done, index_t all) {
+                             if (is_first_) progress(done, all);
+                           }});
     facts_.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     facts_.model = files_.name;
     facts_.mesh = o.mesh;
+    facts_.device = o.device.device;
     facts_.threads = engine_->threads();
   }
 
@@ -127,6 +140,7 @@ class Session {
   }
 
   void print_stats() {
+    if (!is_first_) return;
     facts_.timing = engine_->timing();
     facts_.received_bytes = engine_->received_bytes();
     if (options_.stats == Stats::text) fmt::print(stderr, "{}\n", program::stats_text(facts_));
@@ -142,6 +156,7 @@ class Session {
   std::optional<program::SentencePiece> tokenizer_;
   std::unique_ptr<Engine> engine_;
   program::RunFacts facts_;
+  bool is_first_ = true;  // of several processes, the one that people see
 
   std::vector<i32> encode(const std::string& prompt) const {
     if (tokenizer_) return tokenizer_->encode(prompt);
@@ -248,6 +263,10 @@ int run(int argc, char** argv) {
     print_inspect(find_model(o, GROK1_DIRECTORY "/tiny"), find_mesh(o.mesh));
     return 0;
   }
+  const bool reads = o.interactive || std::find(o.prompts.begin(), o.prompts.end(), "-") != o.prompts.end();
+  if (reads && o.device.on_cuda() && tess::cuda::options_from_environment().processes > 1)
+    tess::fail(
+        "grok1: only the first of several processes has standard input\nGive the prompt itself, or --prompt-file");
   std::vector<std::string> prompts;
   if (!o.interactive) prompts = read_prompts(o);
   for (const std::string& p : prompts) {
@@ -267,6 +286,9 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return grok1::run(argc, argv);
+  } catch (const tess::NoDevice& e) {
+    fmt::print(stderr, "{}\n", e.what());
+    return 3;
   } catch (const tess::Error& e) {
     fmt::print(stderr, "{}\n", e.what());
   } catch (const std::bad_alloc&) {

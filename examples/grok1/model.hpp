@@ -125,9 +125,9 @@ struct DecoderLayer {
   constexpr X operator()(D& dev, const X& h, typename T::Cache& cache, Segments rows, How how = {}) const {
     const auto attended =
         reshard<typename T::Stream>(dev, attention(dev, norm(dev, h), cache, rows, how));  // [B, T, E]
-    const X h1 = add(dev, h, norm_1(dev, attended));
-    const auto fed = reshard<typename T::Stream>(dev, feed_forward(dev, norm_2(dev, h1), how));
-    return add(dev, h1, norm_3(dev, fed));
+    const auto [h1, normed] = nn::add_normed(dev, h, attended, norm_1, norm_2);
+    const auto fed = reshard<typename T::Stream>(dev, feed_forward(dev, normed, how));
+    return nn::add_normed(dev, h1, fed, norm_3);
   }
   // [/quote]
 
@@ -322,7 +322,7 @@ struct LanguageModel {
       return map<f32>(dev, RoundedTimes{out}, logits);  // [B, T or 1, V]
     };
     if constexpr (Which == Positions::all) return head(h);
-    else return head(select_token(dev, h, [rows](index_t b) { return rows[b].count > 0 ? rows[b].count - 1 : 0; }));
+    else return head(select_token(dev, h, LastToken{rows}));
   }
 
   template <class F>

@@ -12,6 +12,7 @@
 #include <tess/core/error.hpp>
 #include <tess/core/types.hpp>
 
+#include "../program/device_options.hpp"
 #include "../program/option_checks.hpp"
 #include "cpu_rates.hpp"
 
@@ -40,6 +41,7 @@ struct Options {
     std::string phase = "both";
     std::string html;  // empty: no page
   } plan;
+  program::DeviceOptions device;
   int threads = 0;  // 0: one a core
 
   tess::index_t max_tokens = 100;
@@ -53,8 +55,8 @@ struct Options {
   bool color = true;
 };
 
-/// Data × model sizes that the program is built for; `plan` knows the official ones of several hosts besides.
-inline const std::vector<std::string> meshes = {"1x1", "1x2", "1x4", "1x8", "2x2", "2x4", "4x2", "8x1"};
+/// Data × model sizes that the program is built for, 2x8 for GPUs alone; `plan` knows the official ones of several hosts besides.
+inline const std::vector<std::string> meshes = {"1x1", "1x2", "1x4", "1x8", "2x2", "2x4", "4x2", "8x1", "2x8"};
 inline const std::vector<std::string> plan_meshes = {"1x1", "1x2", "2x1",  "1x4", "2x2", "4x1", "1x8", "2x4",
                                                      "4x2", "8x1", "1x16", "2x8", "4x4", "8x2", "16x1"};
 inline const std::vector<std::string> machines = {"h100x8", "h100x16", "h200x8", "h200x16", "cpu"};
@@ -73,13 +75,15 @@ Examples:
   grok1 --checkpoint ckpt-0 --tokenizer tokenizer.model --mesh 1x8 "The answer is"
                                                      the official checkpoint, eight shards
   grok1 --dummy-weights medium --stats json "Hello"  speed without a checkpoint
+  grok1 --device cuda --mesh 1x8 --checkpoint ckpt-0 "The answer is"
+                                                     the same on GPUs; also under mpirun, one process a GPU
   grok1 inspect --checkpoint ckpt-0 --mesh 2x4       leaves, shapes, specs, bytes per device
   grok1 plan --mesh 1x8                              the full-size model's bill, nothing is loaded
   grok1 plan --best --devices 16 --batch 32          every mesh of 16 devices, the best of each phase
   grok1 plan --mesh 2x4 --html plan.html             the same as a page: mesh, shards, timeline, memory
   grok1 -- plan                                      a prompt that is the name of a sub-command
 
-Exit codes: 0 success, 2 wrong arguments or input (one message on standard error).)";
+Exit codes: 0 success, 2 wrong arguments or input, 3 no GPU for --device cuda (one message on standard error).)";
 
 inline constexpr std::string_view plan_notes = R"(
 The bill is that of the model's own code, run on a device that stores nothing. A machine is described by data sheets
@@ -171,7 +175,8 @@ inline Options parse(int argc, const char* const* argv) {
                  "SentencePiece model, or ids: token numbers in and out [tokenizer.model beside the checkpoint]")
       ->type_name("FILE")
       ->group("Model");
-  app.add_option("--threads", o.threads, "Threads; 0: one a core")
+  program::add_device_options(app, o.device);
+  app.add_option("--threads", o.threads, "Threads of the host; 0: one a core")
       ->type_name("N")
       ->check(program::whole(0, 1024))
       ->capture_default_str()
@@ -253,6 +258,7 @@ inline Options parse(int argc, const char* const* argv) {
   conflict(!o.prompts.empty() && !o.prompt_file.empty(), "a prompt", "--prompt-file");
   conflict(o.interactive && !(o.prompts.empty() && o.prompt_file.empty()), "--interactive", "a prompt");
   conflict(o.command != Command::generate && !o.prompts.empty(), "a prompt", "a sub-command");
+  program::check_device_options("grok1", o.device);
   return o;
 }
 

@@ -34,19 +34,19 @@ template <class Model, class M, class D, class W>
 using model_type = typename Model::template Types<AnySize<Model>, M, D, W>::Model;
 
 // [quote:load]
-template <class Model, class M, class W>
-std::unique_ptr<generate::Engine> load(const LoadOptions& o) {
-  using LM = model_type<Model, M, Host, W>;
+template <class Model, class M, class D, class W, class Device>
+std::unique_ptr<generate::Engine> load(const LoadOptions& o, const Device& device) {
+  using LM = model_type<Model, M, D, W>;
   const auto config = read_config<Model>(o.config);
   const io::Names names = Model::names(config);
   LM lm;
   Model::set(lm, config);
-  const auto fill = [&](Host& dev, LM& model) {
+  const auto fill = [&](D& dev, LM& model) {
     if (o.checkpoint.empty()) io::init_model(dev, model, names, o.seed);
     else io::load_model(dev, model, io::SafetensorsCheckpoint(o.checkpoint), names, o.progress);
-    if (!o.save.empty()) io::save_model(model, names, o.save);
+    if (!o.save.empty()) io::save_model(dev, model, names, o.save);
   };
-  return std::make_unique<generate::EngineOf<LM>>(std::move(lm), o.threads, o.slots, o.capacity, fill);
+  return std::make_unique<generate::EngineOf<LM, D>>(std::move(lm), device, o.slots, o.capacity, fill);
 }
 // [/quote]
 
@@ -101,7 +101,8 @@ MeshProgram mesh_program() {
           .model = Tensor,
           .load =
               [](const LoadOptions& o) {
-                return o.weights == Weights::bf16 ? detail::load<Model, M, bf16>(o) : detail::load<Model, M, f32>(o);
+                return o.weights == Weights::bf16 ? detail::load<Model, M, Host, bf16>(o, o.threads)
+                                                  : detail::load<Model, M, Host, f32>(o, o.threads);
               },
           .plan =
               [](const PlanOptions& o) {

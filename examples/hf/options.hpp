@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../program/device_options.hpp"
 #include "../program/option_checks.hpp"
 #include "program.hpp"
 
@@ -19,6 +20,7 @@ struct Options {
   std::string tokenizer;                  // empty: tokenizer.model beside the checkpoint
   std::string mesh = "1x1x1";
   std::optional<Weights> weights;  // none: as config.json says
+  ::program::DeviceOptions device;
   int threads = 0;
   index_t max_tokens = 100;
   double temperature = 0, nucleus_p = 1;
@@ -56,7 +58,7 @@ inline Options parse(const Program& program, int argc, const char* const* argv) 
       "Tokenizers: SentencePiece (tokenizer.model), with BOS unless tokenizer_config.json says otherwise; or\n"
       "token ids in and out (--ids). Hugging Face's tokenizer.json (byte-level BPE) is not read: no C++ library\n"
       "for it is packaged. Encode with Python and give --ids.\n\n"
-      "Exit codes: 0 success, 2 wrong arguments or input (one message on standard error).");
+      "Exit codes: 0 success, 2 wrong arguments or input, 3 no GPU for --device cuda (one message on standard error).");
 
   app.add_option("prompt", o.prompts, "Prompts, one row of a batch each; they need a SentencePiece model")
       ->type_name("");
@@ -88,7 +90,8 @@ inline Options parse(const Program& program, int argc, const char* const* argv) 
       ->type_name("f32|bf16")
       ->check(one_of({"f32", "bf16"}))
       ->group("Model");
-  app.add_option("--threads", o.threads, "Threads; 0: one a core")
+  ::program::add_device_options(app, o.device);
+  app.add_option("--threads", o.threads, "Threads of the host; 0: one a core")
       ->type_name("N")
       ->check(whole(0, 1024))
       ->capture_default_str()
@@ -160,6 +163,7 @@ inline Options parse(const Program& program, int argc, const char* const* argv) 
   const auto require = [&](bool holds, const auto&... why) {
     if (!holds) tess::fail(name, ": ", why..., "\nSee ", name, " --help");
   };
+  ::program::check_device_options(name, o.device);
   require(!(o.checkpoint.empty() && o.dummy.empty()), "no model; give --checkpoint FOLDER, or --dummy CONFIG.JSON");
   require(o.prompts.empty() || o.ids.empty(), "prompts as text and as --ids exclude each other");
   require(o.plan || !o.save.empty() || !(o.prompts.empty() && o.ids.empty()),

@@ -160,6 +160,9 @@ void run(const Program& program, const Options& o) {
     put(plan_text(program, mesh, planned));
     return;
   }
+  const auto load = o.device.on_cuda() ? mesh.load_on_cuda : mesh.load;
+  if (!load)
+    tess::fail(program.name, ": mesh ", o.mesh, " was not built for GPUs; configure with -DTESS_CUDA_PROGRAMS=all");
   const Plan plan = mesh.plan(planned);  // refuses what config.json should not say, before anything is loaded
   const std::vector<std::string>& prompts = o.ids.empty() ? o.prompts : o.ids;
   const generate::TokenIds ids(files.vocabulary);
@@ -182,31 +185,38 @@ void run(const Program& program, const Options& o) {
                         .seed = o.seed,
                         .eos = files.eos});
   }
+  tess::cuda::Options cuda;
+  if (o.device.on_cuda()) cuda = program::cuda_options(o.device, o.threads);
+  const bool is_first = cuda.process == 0;
   const double need = static_cast<double>(plan.parameter_bytes * mesh.data * mesh.expert * mesh.model),
                have = program::available_bytes();
-  if (have > 0 && need > have)
+  if (!o.device.on_cuda() && have > 0 && need > have)
     tess::fail(program.name, " needs ", program::size_text(need), " of memory for its parameters, but ",
                program::size_text(have), " are available\nUse a machine with more memory, or a smaller model");
 
   program::RunFacts facts;
-  facts.model = program.name, facts.mesh = o.mesh;
+  facts.model = program.name, facts.mesh = o.mesh, facts.device = o.device.device;
   program::LoadProgress progress;
   const auto start = std::chrono::steady_clock::now();
-  const auto engine = mesh.load({.config = files.config,
-                                 .checkpoint = files.checkpoint,
-                                 .save = o.save,
-                                 .weights = files.weights,
-                                 .threads = o.threads,
-                                 .slots = std::clamp<index_t>(static_cast<index_t>(requests.size()), 1, 64),
-                                 .capacity = capacity,
-                                 .seed = o.seed,
-                                 .progress = [&](index_t done, index_t all) { progress(done, all); }});
+  const auto engine = load({.config = files.config,
+                            .checkpoint = files.checkpoint,
+                            .save = o.save,
+                            .weights = files.weights,
+                            .threads = o.threads,
+                            .cuda = cuda,
+                            .slots = std::clamp<index_t>(static_cast<index_t>(requests.size()), 1, 64),
+                            .capacity = capacity,
+                            .seed = o.seed,
+                            .progress = [&](index_t done, index_t all) {
+                              if (is_first) progress(done, all);
+                            }});
   progress.clear();
   facts.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   facts.threads = engine->threads();
   if (prompts.empty()) return;  // it was saved
   if (words) continue_prompts(*words, prompts, requests, *engine);
   else continue_prompts(ids, prompts, requests, *engine);
+  if (!is_first) return;
   facts.timing = engine->timing();
   facts.received_bytes = engine->received_bytes();
   if (o.stats == "text") fmt::print(stderr, "{}\n", program::stats_text(facts));
@@ -221,6 +231,9 @@ int run(const Program& program, int argc, const char* const* argv) {
     if (o.message.empty()) run(program, o);
     else put(o.message);
     return 0;
+  } catch (const tess::NoDevice& e) {
+    fmt::print(stderr, "{}\n", e.what());
+    return 3;
   } catch (const tess::Error& e) {
     fmt::print(stderr, "{}\n", e.what());
   } catch (const std::bad_alloc&) {

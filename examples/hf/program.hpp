@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <tess/comm/cost.hpp>
+#include <tess/device/cuda/options.hpp>
 #include <tess/generate/engine.hpp>
 #include <tess/mesh/mesh.hpp>
 
@@ -24,7 +25,8 @@ struct LoadOptions {
   std::filesystem::path checkpoint;  // the folder beside it; empty: random weights
   std::filesystem::path save;        // written once loaded; empty: nowhere
   Weights weights = Weights::f32;
-  int threads = 0;
+  int threads = 0;             // on Host
+  tess::cuda::Options cuda{};  // on GPUs; none named: those of this machine
   index_t slots = 1, capacity = 1;
   std::uint64_t seed = 0;  // of random weights
   std::function<void(index_t done, index_t all)> progress{};
@@ -45,11 +47,14 @@ struct Plan {
   std::string (*axes)(unsigned positions) = nullptr;  // their names
 };
 
+using LoadEngine = std::unique_ptr<tess::generate::Engine> (*)(const LoadOptions&);
+
 /// What one mesh can do; a translation unit each (mesh_program.hpp).
 struct MeshProgram {
   index_t data = 1, expert = 1, model = 1;
-  std::unique_ptr<tess::generate::Engine> (*load)(const LoadOptions&) = nullptr;
+  LoadEngine load = nullptr;
   Plan (*plan)(const PlanOptions&) = nullptr;
+  LoadEngine load_on_cuda = nullptr;  // nullptr: not built for GPUs
 
   std::string name() const { return std::to_string(data) + "x" + std::to_string(expert) + "x" + std::to_string(model); }
 };
@@ -64,13 +69,25 @@ struct Program {
 template <class Model, index_t Data, index_t Expert, index_t Tensor>
 MeshProgram mesh_program();
 
+/// The same on GPUs: cuda_program.hpp defines it, for CUDA sources that CMake makes.
+template <class Model, index_t Data, index_t Expert, index_t Tensor>
+std::unique_ptr<tess::generate::Engine> load_on_cuda(const LoadOptions&);
+
 /// The meshes that every program is built for (tess_model_program in examples/CMakeLists.txt has the same list).
 template <class Model>
 Program program_of(std::string name, std::string about) {
-  return {std::move(name), std::move(about), {mesh_program<Model, 1, 1, 1>(), mesh_program<Model, 1, 2, 2>()}};
+  Program p{std::move(name), std::move(about), {mesh_program<Model, 1, 1, 1>(), mesh_program<Model, 1, 2, 2>()}};
+#if TESS_CUDA_MODEL  // of the target, as the meshes that it has on GPUs
+  p.meshes[0].load_on_cuda = load_on_cuda<Model, 1, 1, 1>;
+#endif
+#if TESS_ALL_CUDA_MESHES
+  p.meshes[1].load_on_cuda = load_on_cuda<Model, 1, 2, 2>;
+#endif
+  return p;
 }
 
-/// Everything main() does. 0: success; 2: wrong arguments or input, said in one message on standard error.
+/// Everything main() does. 0: success; 2: wrong arguments or input, 3: no GPU for --device cuda; said in one message on
+/// standard error.
 int run(const Program& program, int argc, const char* const* argv);
 
 }  // namespace hf

@@ -51,6 +51,7 @@ inline double peak_resident_bytes() { return detail::proc_bytes("/proc/self/stat
 /// A run, for the line.
 struct RunFacts {
   std::string model, mesh;
+  std::string device = "host";
   double load_seconds = 0;
   int threads = 0;
   tess::generate::Timing timing;
@@ -59,21 +60,22 @@ struct RunFacts {
 
 inline std::string stats_text(const RunFacts& f) {
   return fmt::format(
-      "{}: load {:.2f} s | prompt {} tokens, {:.1f} tokens/s | generated {} tokens, {:.1f} tokens/s | mesh {} | host, "
+      "{}: load {:.2f} s | prompt {} tokens, {:.1f} tokens/s | generated {} tokens, {:.1f} tokens/s | mesh {} | {}, "
       "{} thread{} | {} resident at most",
       f.model, f.load_seconds, f.timing.prompt_tokens,
       detail::per_second(f.timing.prompt_tokens, f.timing.prompt_seconds), f.timing.generated_tokens,
-      detail::per_second(f.timing.generated_tokens, f.timing.generation_seconds), f.mesh, f.threads,
+      detail::per_second(f.timing.generated_tokens, f.timing.generation_seconds), f.mesh, f.device, f.threads,
       f.threads == 1 ? "" : "s", size_text(peak_resident_bytes()));
 }
 
 inline std::string stats_json(const RunFacts& f) {
   return fmt::format(
-      R"({{"model": {}, "mesh": "{}", "device": "host", "threads": {}, "load_seconds": {:.6f}, "prompt_tokens": {}, )"
+      R"({{"model": {}, "mesh": "{}", "device": "{}", "threads": {}, "load_seconds": {:.6f}, "prompt_tokens": {}, )"
       R"("prompt_seconds": {:.6f}, "generated_tokens": {}, "generation_seconds": {:.6f}, "received_bytes": {}, )"
       R"("peak_resident_bytes": {:.0f}}})",
-      detail::json_text(f.model), f.mesh, f.threads, f.load_seconds, f.timing.prompt_tokens, f.timing.prompt_seconds,
-      f.timing.generated_tokens, f.timing.generation_seconds, f.received_bytes, peak_resident_bytes());
+      detail::json_text(f.model), f.mesh, f.device, f.threads, f.load_seconds, f.timing.prompt_tokens,
+      f.timing.prompt_seconds, f.timing.generated_tokens, f.timing.generation_seconds, f.received_bytes,
+      peak_resident_bytes());
 }
 
 }  // namespace program

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <tess/generate/threefry.hpp>
+#include <tess/device/threefry.hpp>
 
 namespace generate = tess::generate;
 using tess::generate::Key;

@@ -16,14 +16,16 @@ class Engine {
   virtual index_t received_bytes() const = 0;  // by the busiest device of the simulated mesh, so far
 };
 
-/// The model, the Host it lives on, and the runner that continues requests with it.
-template <LanguageModel LM>
+/// The model, the device it lives on, and the runner that continues requests with it.
+template <class LM, class D = Host>
+requires LanguageModel<LM, D>
 class EngineOf final : public Engine {
  public:
-  /// `load(dev, model)` gives the parameters their values. Slots and capacity as in Runner; threads: 0, one a core.
-  template <class Load>
-  EngineOf(LM model, int threads, index_t slots, index_t capacity, Load load)
-      : dev_(threads), model_(std::move(model)), runner_((load(dev_, model_), dev_), model_, slots, capacity) {}
+  /// `device`: what D is made from: on Host the threads, 0 for one a core; cuda::Options. `load(dev, model)` gives the
+  /// parameters their values. Slots and capacity as in Runner.
+  template <class Options, class Load>
+  EngineOf(LM model, const Options& device, index_t slots, index_t capacity, Load load)
+      : dev_(device), model_(std::move(model)), runner_((load(dev_, model_), dev_), model_, slots, capacity) {}
 
   void check(std::span<const Request> requests) const override { runner_.check(requests); }
   std::vector<Generated> generate(std::span<const Request> requests, const OnToken& on_token) override {
@@ -35,9 +37,9 @@ class EngineOf final : public Engine {
   LM& model() { return model_; }
 
  private:
-  Host dev_;
+  D dev_;
   LM model_;
-  Runner<LM> runner_;
+  Runner<LM, D> runner_;
 };
 
 }  // namespace tess::generate

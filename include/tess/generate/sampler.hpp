@@ -2,44 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "../core/error.hpp"
-#include "../core/types.hpp"
-#include "../tensor/dtype.hpp"
-#include "threefry.hpp"
+#include "../device/sample_order.hpp"
 
 namespace tess::generate {
-
-// The reference is xai-org/grok-1, model.py and runners.py.
-inline constexpr int top_k_report = 8;               // its TOP_K
-inline constexpr std::size_t reference_devices = 8;  // the only number on which it runs Grok-1
-
-/// Where the reference rounds to bfloat16. The formulas are the same.
-enum class SampleArithmetic {
-  as_written,   // the result of every operation: `sample_token` as its Python says, called operation by operation
-  as_compiled,  // logits / temperature, noise and probabilities only; settings, softmax and logit + noise are f32: what
-                // XLA makes of it in the reference's runner (JAX 0.4.25, CPU)
-};
-
-/// Defaults of the reference's `sample_from_model`, except the temperature, which it always asks for.
-struct SampleSettings {
-  float temperature = 1;  // >= 0; 0 takes the largest logit, ties to the lower id (the reference would divide by it)
-  float nucleus_p = 1;    // 0 … 1
-  SampleArithmetic arithmetic = SampleArithmetic::as_compiled;
-};
-
-struct SampleOutput {
-  i32 token_id = 0;
-  bf16 prob;                                      // of token_id, after temperature and filter
-  std::array<i32, top_k_report> top_k_token_ids;  // most probable first, ties to the lower id
-  std::array<bf16, top_k_report> top_k_probs;     // with fewer than 8 tokens: id -1, probability 0
-};
 
 namespace detail {
 
@@ -124,22 +95,16 @@ class Sampler {
   /// The logits [V] after temperature and nucleus filter (-1e10 where a token is excluded). Valid until the next call.
   std::span<const bf16> filter(std::span<const float> logits, const SampleSettings& settings) {
     if (logits.empty()) fail("sampler: no logits");
-    if (!(settings.temperature >= 0 && settings.temperature <= FLT_MAX))
-      fail("sampler: temperature ", settings.temperature, " is not a finite number >= 0");
-    if (!(settings.nucleus_p >= 0 && settings.nucleus_p <= 1))
-      fail("sampler: nucleus_p ", settings.nucleus_p, " is not between 0 and 1");
+    detail::check_settings(settings);
     for (std::size_t i = 0; i < logits.size(); ++i)
-      if (!std::isfinite(logits[i]))
-        fail("sampler: the logit of token ", i,
-             " is not finite: a damaged checkpoint, or a wrong configuration for it");
+      if (!std::isfinite(logits[i])) detail::fail_not_finite(static_cast<index_t>(i));
     arithmetic_ = settings.arithmetic;
     const float temperature = settings.temperature > 0 ? rounded(settings.temperature) : 1.0f;
     logits_.resize(logits.size());
     for (std::size_t i = 0; i < logits.size(); ++i) logits_[i] = bf16(rounded(logits[i]) / temperature);
     if (settings.temperature > 0) {
       for (const auto& x : logits_)
-        if (!std::isfinite(float{x}))
-          fail("sampler: temperature ", settings.temperature, " is too small: logits / temperature overflows; use 0");
+        if (!std::isfinite(float{x})) detail::fail_too_cold(settings);
       top_p_filter(settings.nucleus_p);
     }
     return logits_;
@@ -157,16 +122,16 @@ class Sampler {
 
     // Ascending sort by counting: there are only 65536 bfloat16 numbers.
     counts_.assign(0x10000, 0);
-    for (const auto x : logits_) ++counts_[ordinal(x)];
+    for (const auto x : logits_) ++counts_[detail::ordinal(x)];
     const auto fill = [this](const auto& value) {
       sorted_.clear();
       for (std::size_t o = 0; o < counts_.size(); ++o)
-        if (counts_[o] > 0) sorted_.insert(sorted_.end(), counts_[o], value(from_ordinal(o)));
+        if (counts_[o] > 0) sorted_.insert(sorted_.end(), counts_[o], value(detail::from_ordinal(o)));
     };
     const float top = max_logit();
     fill([&](float x) { return exp(x - top); });
     const float sum = rounded(detail::tree_sum(sorted_));
-    fill([&](float x) { return divide(exp(x - top), sum); });
+    fill([&](float x) { return detail::probability(exp(x - top), sum); });
     scratch_.resize(sorted_.size());
     detail::tree_cumsum(sorted_.data(), sorted_.size(), scratch_.data());
     const auto reached = std::find_if(sorted_.begin(), sorted_.end(), [=](float p) { return p >= excluded; });
@@ -175,7 +140,7 @@ class Sampler {
     auto rank = static_cast<std::uint32_t>(reached - sorted_.begin());
     std::size_t o = 0;
     for (; rank >= counts_[o]; ++o) rank -= counts_[o];
-    const float threshold = from_ordinal(o);
+    const float threshold = detail::from_ordinal(o);
     for (auto& x : logits_)
       if (x < threshold) x = bf16(-1e10f);
   }
@@ -187,7 +152,7 @@ class Sampler {
     scratch_ = exps_;
     const float sum = rounded(detail::tree_sum(scratch_));
     probs_.resize(logits_.size());
-    for (std::size_t i = 0; i < logits_.size(); ++i) probs_[i] = bf16(divide(exps_[i], sum));
+    for (std::size_t i = 0; i < logits_.size(); ++i) probs_[i] = bf16(detail::probability(exps_[i], sum));
   }
 
   SampleOutput report() const {
@@ -214,8 +179,8 @@ class Sampler {
 
   float max_logit() const {  // by ordinal: integers vectorise
     std::uint16_t most = 0;
-    for (const auto x : logits_) most = std::max(most, ordinal(x));
-    return from_ordinal(most);
+    for (const auto x : logits_) most = std::max(most, detail::ordinal(x));
+    return detail::from_ordinal(most);
   }
   static std::size_t argmax(std::span<const float> logits) {
     return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -242,28 +207,12 @@ class Sampler {
     return best;
   }
 
-  /// What is bfloat16 as written and f32 as compiled.
-  float rounded(float x) const { return arithmetic_ == SampleArithmetic::as_written ? float{bf16(x)} : x; }
+  float rounded(float x) const { return detail::rounded(arithmetic_, x); }
 
   /// exp of a number <= 0; 0 where it is below the normal numbers.
   float exp(float x) const {
     if (arithmetic_ == SampleArithmetic::as_written) return rounded_exp_(bf16(x));
     return x < -87.3f ? 0.0f : std::exp(x);
-  }
-
-  /// A probability. Numbers below the normal ones are 0, as on XLA's CPU threads.
-  static float divide(float e, float sum) {
-    const float p = e / sum;
-    return p < FLT_MIN ? 0.0f : float{bf16(p)};
-  }
-
-  // Numbers in ascending order of their ordinals; -0 and 0 differ, but not as logits.
-  static std::uint16_t ordinal(bf16 x) {
-    const auto negative = static_cast<std::uint16_t>(-(x.bits >> 15));  // all bits, or none
-    return static_cast<std::uint16_t>(x.bits ^ (negative | 0x8000));
-  }
-  static bf16 from_ordinal(std::size_t o) {
-    return bf16::from_bits(static_cast<std::uint16_t>(o < 0x8000 ? 0xffff - o : o - 0x8000));
   }
 
   SampleArithmetic arithmetic_ = SampleArithmetic::as_compiled;

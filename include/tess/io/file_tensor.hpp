@@ -204,6 +204,32 @@ inline FileMatrix matrix_of(const Named& named, index_t i) {
   return {named.part.first + (rank == 3 ? i * named.stride(0) : 0), named.stride(rank - 2), named.stride(rank - 1)};
 }
 
+/// The slice [k, n) of the matrix by rows, `pitch` elements apart.
+template <class E>
+void read_matrix(host::ThreadPool& pool, const FileTensor& file, const FileMatrix& m, Range k, Range n, E* out,
+                 index_t pitch) {
+  constexpr index_t tile = 64;  // columns that lie together in the file are turned into rows by squares
+  const index_t first = m.first + k.begin * m.down + n.begin * m.across;
+  if (m.down >= m.across)
+    return pool.for_range(k.size(), (index_t{1} << 14) / std::max<index_t>(1, n.size()) + 1,
+                          [&](index_t begin, index_t end) {
+                            for (index_t i = begin; i < end; ++i)
+                              read_run(file, first + i * m.down, m.across, n.size(), out + i * pitch);
+                          });
+  const index_t down = (k.size() + tile - 1) / tile, across = (n.size() + tile - 1) / tile;
+  pool.for_range(across * down, 4, [&](index_t begin, index_t end) {
+    E square[tile * tile];
+    for (index_t t = begin; t < end; ++t) {
+      const index_t row = t % down * tile, column = t / down * tile;
+      const index_t rows = std::min(tile, k.size() - row), columns = std::min(tile, n.size() - column);
+      for (index_t c = 0; c < columns; ++c)
+        read_run(file, first + row * m.down + (column + c) * m.across, m.down, rows, square + c * tile);
+      for (index_t r = 0; r < rows; ++r)
+        for (index_t c = 0; c < columns; ++c) out[(row + r) * pitch + column + c] = square[c * tile + r];
+    }
+  });
+}
+
 /// W[K, N] packed by way of a plain matrix of the same size: fill(i, out) gives row i, or column i where `transposed`.
 template <class E, class Fill>
 host::Packed<E> pack_lines(host::ThreadPool& pool, index_t K, index_t N, bool transposed, Fill fill) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "load.hpp"
+#include "transfer.hpp"
 
 namespace tess::io {
 
@@ -63,7 +64,7 @@ T element(V value) {
 }
 
 template <AnyTensor X, class F>
-X filled(Host& dev, const Extents<typename X::shape>& extents, F f) {
+X filled(typename X::device& dev, const Extents<typename X::shape>& extents, F f) {
   using T = typename X::value_type;
   constexpr auto rank = static_cast<std::size_t>(X::rank);
   if constexpr (is_packed<T> || is_table<T>) {
@@ -85,12 +86,21 @@ X filled(Host& dev, const Extents<typename X::shape>& extents, F f) {
     return x;
   } else {
     using M = typename X::mesh;
-    X x = make<X>(dev, extents);
-    for (index_t r = 0; r < M::size; ++r) {
+    X x(extents, {});
+    const auto write = [&](index_t r, T* out) {
       bool adds = true;  // of a pending sum, the devices at coordinate 0 hold the value and the others zero
       for (int a = 0; a < M::rank; ++a) adds = adds && !(X::sharding.partial >> a & 1u && M::coordinate(r, a) != 0);
       each_index<rank>(x.local_extents().array(), device_slice<typename X::spec, M>(extents, r),
-                       [&](index_t i, auto... at) { x.storage().data(r)[i] = adds ? element<T>(f(at...)) : T{}; });
+                       [&](index_t i, auto... at) { out[i] = adds ? element<T>(f(at...)) : T{}; });
+    };
+    if constexpr (is_host<typename X::device>) {
+      x = make<X>(dev, extents);
+      for (index_t r = 0; r < M::size; ++r) write(r, x.storage().data(r));
+    } else {
+      x.storage() = place_rows_of_each<T>(dev, M::size, [&](index_t r) {
+        return ShardRows<T>{1, x.local_extents().size(),
+                            [&write, r](index_t, index_t, T* out, index_t) { write(r, out); }};
+      });
     }
     return x;
   }
@@ -102,7 +112,7 @@ X filled(Host& dev, const Extents<typename X::shape>& extents, F f) {
 /// a group of rows. So `model.parameters([&](const nn::Scope&, auto& w) { fill(dev, w, f); })` initialises a whole
 /// model. Extents that are dyn must be known to x, or be given. Throws Error where they do not divide over the mesh.
 template <AnyTensor X, class F>
-void fill(Host& dev, X& x, F f) {
+void fill(typename X::device& dev, X& x, F f) {
   for (int d = 0; d < X::rank; ++d)
     if (tess::detail::static_extent<typename X::shape>(d) == dyn && x.extent(d) == 0)
       fail("[fill] dimension ", d,
@@ -110,7 +120,7 @@ void fill(Host& dev, X& x, F f) {
   x = detail::filled<X>(dev, x.extents(), f);
 }
 template <AnyTensor X, class F>
-void fill(Host& dev, X& x, const Extents<typename X::shape>& extents, F f) {
+void fill(typename X::device& dev, X& x, const Extents<typename X::shape>& extents, F f) {
   x = detail::filled<X>(dev, extents, f);
 }
 
@@ -118,6 +128,7 @@ void fill(Host& dev, X& x, const Extents<typename X::shape>& extents, F f) {
 /// program's; for output and tests. Parameters give the f32 values that the kernels multiply with.
 template <AnyTensor X>
 auto to_vector(const X& x) {
+  static_assert(is_host<typename X::device>, "[to_vector] name the device: to_vector(dev, x)");
   using T = typename X::value_type;
   using M = typename X::mesh;
   using Out = std::conditional_t<is_packed<T>, f32, T>;
@@ -145,6 +156,12 @@ auto to_vector(const X& x) {
         });
   }
   return all;
+}
+
+/// The same of a tensor on any device.
+template <AnyTensor X>
+auto to_vector(typename X::device& dev, const X& x) {
+  return to_vector(on_host(dev, x));
 }
 
 }  // namespace tess::io

@@ -40,39 +40,47 @@ void draw_run(const Start& start, std::uint64_t seed, index_t first, index_t ste
 }
 
 /// The shards of a parameter of this shape: element (i, j, ...) depends on its place in the whole alone.
-template <class T>
-host::Storage<T> drawn_storage(host::ThreadPool& pool, const std::vector<index_t>& shape, const ShardSlices& slices,
-                               const Start& start, std::uint64_t seed) {
+template <class T, class D>
+auto drawn_storage(D& dev, const std::vector<index_t>& shape, const ShardSlices& slices, const Start& start,
+                   std::uint64_t seed) {
+  using E = unpacked_t<T>;
+  host::ThreadPool& pool = dev.pool();
   const Named whole{"", {""}, false, shape, lay_out(same, shape, ""), shape};
-  if constexpr (is_packed<T>) {
-    using E = unpacked_t<T>;
+  const auto rows = [&](const ShardSlices::Slice& slice) {
+    const auto runs = std::make_shared<const Runs>(whole, slice);
+    return ShardRows<E>{runs->count, runs->length, [&, runs](index_t first, index_t last, E* out, index_t pitch) {
+                          pool.for_range(last - first, 8, [&](index_t begin, index_t end) {
+                            for (index_t i = begin; i < end; ++i)
+                              draw_run(start, seed, (*runs)[first + i].at, runs->step, runs->length, out + i * pitch);
+                          });
+                        }};
+  };
+  const auto count = [](const ShardSlices::Slice& slice) { return slice.size() == 3 ? slice[0].size() : 1; };
+  if constexpr (!is_packed<T>) {
+    return place_rows<T>(dev, slices, rows);
+  } else if constexpr (is_host<D>) {
     return host::Storage<T>(shards_of(slices, [&](const ShardSlices::Slice& slice) {
       std::vector<host::Packed<E>> matrices;
-      const Range all = slice.size() == 3 ? slice[0] : Range{0, 1}, k = slice.end()[-2], n = slice.end()[-1];
-      for (index_t e = all.begin; e < all.end; ++e) {
-        const FileMatrix m = matrix_of(whole, e);
-        matrices.push_back(pack_lines<E>(pool, k.size(), n.size(), false, [&](index_t i, E* out) {
-          draw_run(start, seed, m.first + (k.begin + i) * m.down + n.begin, 1, n.size(), out);
-        }));
+      const ShardRows<E> from = rows(slice);
+      const index_t K = slice.end()[-2].size();
+      for (index_t i = 0; i < count(slice); ++i) {
+        host::Buffer plain(K * from.columns * static_cast<index_t>(sizeof(E)));
+        from.write(i * K, (i + 1) * K, plain.as<E>(), from.columns);
+        matrices.push_back(host::pack<E>(
+            pool, host::Source<E>{plain.data(), from.columns * static_cast<index_t>(sizeof(E))}, K, from.columns));
       }
       return std::make_shared<const std::vector<host::Packed<E>>>(std::move(matrices));
     }));
   } else {
-    return host::Storage<T>(shards_of(slices, [&](const ShardSlices::Slice& slice) {
-      const Runs runs(whole, slice);
-      std::shared_ptr<void> shard =
-          host::zeroed_shards(1, runs.count * runs.length * static_cast<index_t>(sizeof(T)))[0];
-      pool.for_range(runs.count, 8, [&](index_t begin, index_t end) {
-        for (index_t i = begin; i < end; ++i)
-          draw_run(start, seed, runs[i].at, runs.step, runs.length, static_cast<T*>(shard.get()) + i * runs.length);
-      });
-      return shard;
+    return typename D::template storage<T>(upload_weights(dev, slices.of, [&](std::size_t shard) {
+      const auto& slice = slices.distinct[shard];
+      return ShardWeights<E>{count(slice), rows(slice)};
     }));
   }
 }
 
 template <AnyTensor X>
-X drawn(Host& dev, const std::vector<index_t>& shape, const Start& start, std::uint64_t seed) {
+X drawn(typename X::device& dev, const std::vector<index_t>& shape, const Start& start, std::uint64_t seed) {
   using T = typename X::value_type;
   const auto extents = extents_of<typename X::shape>(shape);
   if constexpr (is_table<T> || is_q8<unpacked_t<T>>) {
@@ -83,14 +91,14 @@ X drawn(Host& dev, const std::vector<index_t>& shape, const Start& start, std::u
     });
   } else {
     X x(extents, {});
-    x.storage() = drawn_storage<T>(dev.pool(), shape, slices_of(x), start, seed);
+    x.storage() = drawn_storage<T>(dev, shape, slices_of(x), start, seed);
     return x;
   }
 }
 
 /// shape_of(path, x) is the whole shape of a parameter.
-template <class Model, class ShapeOf>
-void init_parameters(Host& dev, Model& model, std::uint64_t seed, ShapeOf shape_of) {
+template <class D, class Model, class ShapeOf>
+void init_parameters(D& dev, Model& model, std::uint64_t seed, ShapeOf shape_of) {
   model.parameters([&](const auto& scope, auto& x) {
     using X = std::remove_reference_t<decltype(x)>;
     const std::string path = scope.path();
@@ -103,8 +111,8 @@ void init_parameters(Host& dev, Model& model, std::uint64_t seed, ShapeOf shape_
 
 /// Gives every parameter numbers drawn by `seed`: matrices [.., K, N] of variance 1 / K, embeddings of variance 1, norms
 /// (".../scale") 1, all else, such as biases, 0. Numbers do not depend on the mesh. Every extent must be known.
-template <class Model>
-void init_model(Host& dev, Model& model, std::uint64_t seed) {
+template <class D, class Model>
+void init_model(D& dev, Model& model, std::uint64_t seed) {
   detail::init_parameters(dev, model, seed, [](const std::string& path, const auto& x) {
     std::vector<index_t> shape;
     for (int d = 0; d < std::remove_reference_t<decltype(x)>::rank; ++d) {
@@ -118,8 +126,8 @@ void init_model(Host& dev, Model& model, std::uint64_t seed) {
 
 /// The same; extents that types leave open are those of the table.
 /// Errors: no row for a parameter; a shape that does not agree with its type, or does not divide over the mesh.
-template <class Model>
-void init_model(Host& dev, Model& model, const Names& names, std::uint64_t seed) {
+template <class D, class Model>
+void init_model(D& dev, Model& model, const Names& names, std::uint64_t seed) {
   detail::init_parameters(dev, model, seed, [&](const std::string& path, const auto& x) {
     return named_shape(names, path, x.extents().array());
   });

@@ -173,38 +173,58 @@ class Wanted {
   std::vector<std::string> missing_, wrong_;
 };
 
-/// The elements of a shard, in C order.
+/// The elements of a shard, in C order, as rows of its last dimension.
 template <class T>
-std::shared_ptr<void> read_shard(host::ThreadPool& pool, const Stored& s, const std::vector<Range>& slice) {
-  const Runs runs(s.named, slice);
-  std::shared_ptr<void> shard = host::zeroed_shards(1, runs.count * runs.length * static_cast<index_t>(sizeof(T)))[0];
-  const index_t grain = std::max<index_t>(1, (index_t{1} << 14) / std::max<index_t>(1, runs.length));
-  pool.for_range(runs.count, grain, [&](index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i) {
-      const auto [tensor, at] = runs[i];
-      read_run(s.files[tensor], at, runs.step, runs.length, static_cast<T*>(shard.get()) + i * runs.length);
-    }
-  });
-  return shard;
+ShardRows<T> read_rows(host::ThreadPool& pool, const Stored& s, const ShardSlices::Slice& slice) {
+  const auto runs = std::make_shared<const Runs>(s.named, slice);
+  return {runs->count, runs->length, [&, runs](index_t first, index_t last, T* out, index_t pitch) {
+            const index_t grain = std::max<index_t>(1, (index_t{1} << 14) / std::max<index_t>(1, runs->length));
+            pool.for_range(last - first, grain, [&](index_t begin, index_t end) {
+              for (index_t i = begin; i < end; ++i) {
+                const auto [tensor, at] = (*runs)[first + i];
+                read_run(s.files[tensor], at, runs->step, runs->length, out + i * pitch);
+              }
+            });
+          }};
 }
 
-/// The shards of a parameter: packed matrices, or elements in C order. Compiled for each element type, whatever the
-/// mesh.
-template <class T>
-host::Storage<T> read_storage(host::ThreadPool& pool, const Stored& s, const ShardSlices& slices) {
-  if constexpr (is_packed<T>) {
+/// The matrices of a shard, one below the other, by rows.
+template <class E>
+ShardRows<E> read_matrices(host::ThreadPool& pool, const Stored& s, Range all, Range k, Range n) {
+  return {all.size() * k.size(), n.size(), [&, all, k, n](index_t first, index_t last, E* out, index_t pitch) {
+            for (index_t row = first, end; row < last; row = end) {
+              const index_t i = all.begin + row / k.size(), begin = row % k.size();
+              end = std::min(last, row - begin + k.size());
+              read_matrix(pool, s.files[s.named.tensor(i)], matrix_of(s.named, i),
+                          {k.begin + begin, k.begin + begin + end - row}, n, out + (row - first) * pitch, pitch);
+            }
+          }};
+}
+
+/// The shards of a parameter: matrices as the device wants them, or elements in C order. Compiled for each element type,
+/// whatever the mesh.
+template <class T, class D>
+auto read_storage(D& dev, const Stored& s, const ShardSlices& slices) {
+  host::ThreadPool& pool = dev.pool();
+  const auto all = [](const ShardSlices::Slice& slice) { return slice.size() == 3 ? slice[0] : Range{0, 1}; };
+  if constexpr (!is_packed<T>) {
+    return place_rows<T>(dev, slices, [&](const ShardSlices::Slice& slice) { return read_rows<T>(pool, s, slice); });
+  } else if constexpr (is_host<D>) {
     using E = unpacked_t<T>;
     return host::Storage<T>(shards_of(slices, [&](const ShardSlices::Slice& slice) {
       std::vector<host::Packed<E>> matrices;
-      const Range all = slice.size() == 3 ? slice[0] : Range{0, 1};
-      for (index_t i = all.begin; i < all.end; ++i)
+      for (index_t i = all(slice).begin; i < all(slice).end; ++i)
         matrices.push_back(
             pack<E>(pool, s.files[s.named.tensor(i)], matrix_of(s.named, i), slice.end()[-2], slice.end()[-1]));
       return std::make_shared<const std::vector<host::Packed<E>>>(std::move(matrices));
     }));
   } else {
-    return host::Storage<T>(
-        shards_of(slices, [&](const ShardSlices::Slice& slice) { return read_shard<T>(pool, s, slice); }));
+    using E = unpacked_t<T>;
+    return typename D::template storage<T>(upload_weights(dev, slices.of, [&](std::size_t shard) {
+      const auto& slice = slices.distinct[shard];
+      return ShardWeights<E>{all(slice).size(),
+                             read_matrices<E>(pool, s, all(slice), slice.end()[-2], slice.end()[-1])};
+    }));
   }
 }
 
@@ -220,7 +240,7 @@ constexpr std::string_view stored_types = is_q8<unpacked_t<T>>                 ?
 
 /// A tensor of X from where it is stored.
 template <AnyTensor X>
-X read_tensor(Host& dev, const Stored& s) {
+X read_tensor(typename X::device& dev, const Stored& s) {
   using T = typename X::value_type;
   if constexpr (is_q8<unpacked_t<T>> || is_table<T>) {
     if (!s.named.is_whole())
@@ -232,7 +252,7 @@ X read_tensor(Host& dev, const Stored& s) {
   } else {
     static_assert(!is_packed<T> || X::rank == 2 || X::rank == 3, "[load_model] packed weights are [K, N] or [E, K, N]");
     X x(extents_of<typename X::shape>(s.named.shape), {});
-    x.storage() = read_storage<T>(dev.pool(), s, slices_of(x));
+    x.storage() = read_storage<T>(dev, s, slices_of(x));
     return x;
   }
 }
@@ -241,13 +261,14 @@ X read_tensor(Host& dev, const Stored& s) {
 /// Fills every parameter of the model from the checkpoint, each device its own slices. Elements are converted exactly,
 /// or rounded once where the parameter's type is narrower; f8_e4m3 are multiplied with their scales, the tensor named
 /// "<name>_scale_inv". Extents that types leave open are those of the table, which the file must have.
-///   model.parameters(f) calls f(path, tensor) for ShardedTensors on Host: packed<f32 | bf16> [K, N] and [E, K, N],
+///   model.parameters(f) calls f(path, tensor) for ShardedTensors on `dev`: packed<f32 | bf16> [K, N] and [E, K, N],
 ///   packed<q8<G>> (i8, and bf16 scales [..., G, N] in "<name>_scale"), table<bf16>, f32, bf16, f64, i32 of any rank.
-/// Memory: the parameters, and one slice of one matrix for tensors that are neither f32 nor bf16 by rows or columns.
+/// Memory of the host: on Host the parameters, and one slice of one matrix for tensors that are neither f32 nor bf16 by
+/// rows or columns; for GPUs the blocks of pinned memory that parameters come through.
 /// Errors: tensors missing or too many (counted, the first named); a wrong shape or dtype; scales that do not fit; NaN
 /// or infinite weights; parameters that no row of the table fits. The model is then as it was before.
-template <class Model>
-void load_model(Host& dev, Model& model, const SafetensorsCheckpoint& checkpoint, const Names& names,
+template <class D, class Model>
+void load_model(D& dev, Model& model, const SafetensorsCheckpoint& checkpoint, const Names& names,
                 const Progress& progress = {}) {
   Model loaded = model;
   detail::Wanted wanted(checkpoint, names);

@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "../device/host/storage.hpp"
 #include "file_tensor.hpp"
 #include "safetensors_writer.hpp"
 #include "shard_slices.hpp"
+#include "transfer.hpp"
 
 namespace tess::io {
 
@@ -210,10 +210,10 @@ void store_tensor(const host::Storage<T>& storage, const Named& named, const Sha
 }
 
 /// The element type in which a parameter is written: its own, so that nothing is lost.
-template <class T>
-DType written_type(const host::Storage<T>& storage) {
+template <class T, class Storage>
+DType written_type(const Storage& storage) {
   using E = unpacked_t<T>;
-  if constexpr (is_table<T>) return storage.table_of(0).rows ? DType::f32 : DType::bf16;
+  if constexpr (is_table<T>) return storage.has_exact_rows() ? DType::f32 : DType::bf16;
   else if constexpr (is_q8<E>) return DType::i8;
   else if constexpr (std::is_same_v<E, f32>) return DType::f32;
   else if constexpr (std::is_same_v<E, f64>) return DType::f64;
@@ -230,15 +230,15 @@ struct Announced {
 };
 
 /// What a parameter's tensors of the file are, into `parts`.
-template <class T>
+template <class T, class Storage>
 Announced announced(Parts& parts, const Names& names, const std::string& parameter, const std::vector<index_t>& shape,
-                    const host::Storage<T>& storage) {
+                    const Storage& storage) {
   if (storage.empty()) fail("[save_model] ", parameter, ": the model has no numbers yet; load it, or fill it.");
   Named named =
       find_name(names, parameter, static_cast<int>(shape.size()), [&](const std::string&) { return shape[0]; });
   if (named.shape != shape)
     fail("[names] ", parameter, ": is ", to_string(shape), ", but ", to_string(named.shape), " in the table of names.");
-  const bool writes = parts.announce(named, written_type(storage));
+  const bool writes = parts.announce(named, written_type<T>(storage));
   if constexpr (is_q8<unpacked_t<T>>) {
     if (!named.is_whole())
       fail("[names] ", parameter, ": int8 weights are written as they lie: the layout must be `same`.");
@@ -267,24 +267,33 @@ void write_parameter(Parts& parts, const Named& named, const ShardSlices& slices
 /// on any mesh, and every mesh writes the same bytes. `path` is the file, or a folder for model.safetensors, or for the
 /// parts and their index. Files appear whole or not at all, the index last. Memory: one tensor of the file at a time.
 /// Errors: a parameter that no row fits or that has no numbers yet; a tensor with elements that belong to none; what
-/// AtomicFile refuses.
-template <class Model>
-void save_model(const Model& model, const Names& names, const std::filesystem::path& path,
+/// AtomicFile refuses; of a model on GPUs, parts that live in another process.
+template <class D, class Model>
+void save_model(D& dev, const Model& model, const Names& names, const std::filesystem::path& path,
                 const SaveOptions& options = {}) {
   Model saved = model;  // handles
   detail::Parts parts;
   std::vector<detail::Announced> all;
   saved.parameters([&](const auto& scope, auto& x) {
+    using T = typename std::remove_reference_t<decltype(x)>::value_type;
     const std::vector<index_t> shape(x.extents().array().begin(), x.extents().array().end());
-    all.push_back(detail::announced(parts, names, scope.path(), shape, x.storage()));
+    all.push_back(detail::announced<T>(parts, names, scope.path(), shape, x.storage()));
   });
   parts.open(path, options);
   std::size_t next = 0;
   saved.parameters([&](const auto&, auto& x) {
     const auto& [named, writes] = all[next++];
-    if (writes) detail::write_parameter(parts, named, slices_of(x), x.storage());
+    if (writes) detail::write_parameter(parts, named, slices_of(x), on_host(dev, x).storage());
   });
   parts.commit();
+}
+
+/// The same of a model on Host.
+template <class Model>
+void save_model(const Model& model, const Names& names, const std::filesystem::path& path,
+                const SaveOptions& options = {}) {
+  Host reads(1);  // nothing
+  save_model(reads, model, names, path, options);
 }
 
 }  // namespace tess::io

@@ -212,6 +212,7 @@ TEST_CASE("program.refuses_bad_arguments_with_one_short_error") {
   for (int i = 0; i < 600; ++i) long_prompt += "word ";
   const std::vector<std::pair<std::vector<std::string>, std::string>> rows = {
       {{"--mesh", "3x3", "hi"}, "3x3"},
+      {{"--mesh", "2x8", "hi"}, "not built for the CPU; choose one of: 1x1"},
       {{"--max-tokens", "0", "hi"}, "--max-tokens"},
       {{"--temperature", "-1", "hi"}, "--temperature"},
       {{"--nucleus-p", "2", "hi"}, "--nucleus-p"},
@@ -242,6 +243,23 @@ TEST_CASE("program.refuses_bad_arguments_with_one_short_error") {
     CHECK(r.out.empty());
     CHECK_MESSAGE(contains(r.err, expected), r.err);
     CHECK_MESSAGE((lines(r.err) >= 1 && lines(r.err) <= 3), r.err);
+  }
+}
+
+TEST_CASE("program.says_in_one_sentence_that_there_is_no_gpu") {
+  setenv("CUDA_VISIBLE_DEVICES", "", 1);  // also where there is one
+  const Outcome r = run({"--device", "cuda"}), unknown = run({"--device", "cuda", "--mesh", "2x4"});
+  unsetenv("CUDA_VISIBLE_DEVICES");
+  CHECK(r.out == "");
+  CHECK(unknown.code == 2);
+  if (contains(r.err, "was built without CUDA")) {
+    CHECK(r.code == 2);
+    CHECK(contains(r.err, "-DTESS_CUDA=ON"));
+  } else {
+    CHECK(r.code == 3);
+    CHECK(contains(r.err, "there is no CUDA device here"));
+    CHECK(lines(r.err) == 1);
+    CHECK(contains(unknown.err, "mesh \"2x4\" was not built for GPUs; choose one of: 1x1"));
   }
 }
 

@@ -144,6 +144,22 @@ TEST_CASE("programs: --plan is the bill of the model's own code; --stats json an
     CHECK_MESSAGE(contains(help.out, option), option);
 }
 
+TEST_CASE(
+    "--device cuda without a GPU is one sentence and exit code 3; in a build without CUDA, how to build with it") {
+  setenv("CUDA_VISIBLE_DEVICES", "", 1);  // also where there is one
+  const Outcome r = run("mixtral", {"--checkpoint", data / "mixtral", "--device", "cuda", "--ids", "1 2"});
+  unsetenv("CUDA_VISIBLE_DEVICES");
+  CHECK(r.out == "");
+  if (contains(r.err, "was built without CUDA")) {
+    CHECK(r.code == 2);
+    CHECK(contains(r.err, "-DTESS_CUDA=ON"));
+  } else {
+    CHECK(r.code == 3);
+    CHECK(contains(r.err, "there is no CUDA device here"));
+    CHECK(std::count(r.err.begin(), r.err.end(), '\n') == 1);
+  }
+}
+
 TEST_CASE("programs refuse bad arguments and files with one short error and exit code 2") {
   const TemporaryFolder folder;
   const std::string golden = data / "mixtral", config = data / "mixtral" / "config.json";
@@ -170,7 +186,10 @@ TEST_CASE("programs refuse bad arguments and files with one short error and exit
       {{"--dummy", folder / "eos.json", "--ids", "1"}, "\"eos_token_id\" is 4294967297, which is no token"},
       {{"--checkpoint", golden, "--save", folder / "no" / "file"}, "cannot be created"},
       {{"--dummy", data / "qwen3_moe" / "config.json", "--ids", "1"}, "\"model_type\" is \"qwen3_moe\""},
-      {{"--no-such-option"}, "--no-such-option"}};
+      {{"--no-such-option"}, "--no-such-option"},
+      {{"--checkpoint", golden, "--gpus", "0", "--ids", "1"}, "--gpus needs --device cuda"},
+      {{"--checkpoint", golden, "--device", "cuda", "--gpus", "0,1,0", "--ids", "1"}, "names GPU 0 twice"},
+      {{"--checkpoint", golden, "--device", "tpu", "--ids", "1"}, "host cuda"}};
   for (const auto& row : rows) {
     const std::string& expected = row.second;
     CAPTURE(expected);

@@ -1,0 +1,28 @@
+# tess::cuda: the library and what its Cuda device needs, for CUDA sources: the CUDA Toolkit, 12.4 or newer, and NCCL where
+# it is (without it a process drives its GPUs by itself). Does nothing where there is no such toolkit.
+if(TARGET tess::cuda)
+  return()
+endif()
+find_package(CUDAToolkit 12.4 QUIET)
+if(NOT CUDAToolkit_FOUND)
+  return()
+endif()
+find_path(TESS_NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV NCCL_HOME PATH_SUFFIXES include
+          DOC "the folder of nccl.h")
+find_library(TESS_NCCL_LIBRARY nccl HINTS ${CUDAToolkit_LIBRARY_DIR} ENV NCCL_HOME PATH_SUFFIXES lib DOC "libnccl")
+
+add_library(tess::cuda INTERFACE IMPORTED GLOBAL)
+target_link_libraries(tess::cuda INTERFACE tess::tess CUDA::cudart CUDA::cublasLt)
+if(TESS_NCCL_INCLUDE_DIR AND TESS_NCCL_LIBRARY)
+  target_include_directories(tess::cuda INTERFACE ${TESS_NCCL_INCLUDE_DIR})
+  target_link_libraries(tess::cuda INTERFACE ${TESS_NCCL_LIBRARY})
+else()
+  target_compile_definitions(tess::cuda INTERFACE TESS_WITHOUT_NCCL)
+endif()
+# The sources' functions are constexpr and run on both sides. (CMake 3.25 knows no cuda_std_20.)
+target_compile_options(tess::cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+if(CMAKE_VERSION VERSION_LESS 3.26)
+  target_compile_options(tess::cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>)
+else()
+  target_compile_features(tess::cuda INTERFACE cuda_std_20)
+endif()
