@@ -19,6 +19,7 @@ struct Route {
 template <class Choose, class... Given>
 Route routed(const Choose& choose, index_t k, const std::vector<f32>& logits, const Given&... given) {
   Route r{std::vector<i32>(static_cast<std::size_t>(k)), std::vector<f32>(static_cast<std::size_t>(k))};
+  if constexpr (requires { choose.check(0); }) choose.check(static_cast<index_t>(logits.size()));
   choose(std::span<const f32>(logits), std::span<const f32>(given)..., std::span<i32>(r.experts),
          std::span<f32>(r.weights));
   return r;
@@ -145,8 +146,10 @@ TEST_CASE("groups that are not equal, or none, are an error") {
   const std::vector<f32> logits = {4, 3, -1, -2, 0, 1};
   CHECK_THROWS_WITH_AS(
       routed(nn::GroupedSigmoidTopK{.groups = 4}, 2, logits),
-      "[router] 6 experts in 4 groups of which 1 stay: expected equal groups, and at least one that stays", Error);
+      "[router] 6 experts in 4 groups of which 1 stay: expected up to 64 equal groups, and at least one that stays",
+      Error);
   CHECK_THROWS_AS(routed(nn::GroupedSigmoidTopK{.groups = 0}, 2, logits), Error);
+  CHECK_THROWS_AS(routed(nn::GroupedSigmoidTopK{.groups = 65}, 2, std::vector<f32>(65)), Error);
   CHECK_THROWS_AS(routed(nn::GroupedSigmoidTopK{.groups = 3, .kept_groups = 0}, 2, logits), Error);
 }
 
