@@ -46,7 +46,7 @@ list(FILTER plain_sources INCLUDE REGEX "/(golden_|hf_models|engine|runner|repla
 set(asan_sources ${cuda_sources})
 list(REMOVE_ITEM asan_sources ${plain_sources})
 set(tsan_sources ${asan_sources})
-list(FILTER tsan_sources INCLUDE REGEX "/(attention|stream_product|tile_product|isa_hopper|routing|experts|rows|reduce)_test")
+list(FILTER tsan_sources INCLUDE REGEX "/(attention|stream_product|tile_product|routing|rows)_test")
 if(TESS_SANITIZE_KERNELS OR NOT sanitizers)
   set(plain_sources ${cuda_sources})
   set(asan_sources ${cuda_sources})
