@@ -63,7 +63,9 @@ foreach(sanitizer IN LISTS sanitizers)
   endif()
 endforeach()
 if(TARGET test_cuda_asan)
-  add_emulated_tests(test_cuda_asan "late/" "TESS_EMULATION=lazy reversed" "cuda;emulation" ${asan_sources})
+  set(late_sources ${asan_sources})  # isa_hopper_test plants mistakes: what is thrown late leaves its copies queued
+  list(FILTER late_sources EXCLUDE REGEX "/isa_hopper_test")
+  add_emulated_tests(test_cuda_asan "late/" "TESS_EMULATION=lazy reversed" "cuda;emulation" ${late_sources})
 endif()
 
 # All headers for GPUs in one unit, each twice, in the order of their names: each includes what it needs.
